@@ -1,0 +1,1 @@
+"""The ground floor: variables, types, settings, seeds, declarations, records, errors."""

@@ -1,0 +1,45 @@
+"""Names: snake case, automatic numbering, and the paths of nested layers."""
+
+import contextlib
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+_counts: Counter[str] = Counter()
+_scope: ContextVar[tuple[str, ...]] = ContextVar("talweg_name_scope", default=())
+
+
+def to_snake_case(name: str) -> str:
+    """`BatchNormalization` -> `batch_normalization`, as Keras names its layers."""
+    name = re.sub(r"\W+", "", name)
+    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def auto_name(class_name: str) -> str:
+    """The next free name of a class: `dense`, `dense_1`, `dense_2`, …"""
+    prefix = to_snake_case(class_name)
+    count = _counts[prefix]
+    _counts[prefix] += 1
+    return f"{prefix}_{count}" if count else prefix
+
+
+def reset() -> None:
+    """Start the numbering of `auto_name` again."""
+    _counts.clear()
+
+
+@contextlib.contextmanager
+def name_scope(name: str) -> Iterator[None]:
+    """Variables made inside carry `name/` in their path."""
+    token = _scope.set((*_scope.get(), name))
+    try:
+        yield
+    finally:
+        _scope.reset(token)
+
+
+def current_path(name: str) -> str:
+    """`name` below the scopes that are open."""
+    return "/".join((*_scope.get(), name))

@@ -1,0 +1,97 @@
+"""Seeds: one global seed, host generators drawn from it, and seed cells for layers.
+
+Two sources, both with the same bits in every process:
+
+- On the host (initial weights, shuffles) NumPy's PCG64, seeded by a tuple of integers.
+  Nothing is compiled to make a weight.
+- Inside a step (dropout, noise) JAX's threefry, keyed by a `SeedGenerator`: a variable
+  that counts its own draws, so that it is saved, resumed and vmapped like any other.
+"""
+
+import secrets
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from talweg.core import errors, names
+from talweg.core.variables import Variable
+
+
+class _Stream:
+    """The global sequence of seeds."""
+
+    generator = np.random.default_rng(secrets.randbits(64))
+
+
+def set_random_seed(seed: int) -> None:
+    """Make everything that follows repeat: weights, shuffles, dropout.
+
+    Seeds Python's and NumPy's global generators too, as Keras does.
+
+    Args:
+        seed: an integer in [0, 2**32).
+    """
+    import random
+
+    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+        raise errors.invalid("set_random_seed", "seed", "an integer in [0, 2**32)", seed)
+    random.seed(int(seed))
+    np.random.seed(int(seed))
+    _Stream.generator = np.random.default_rng(int(seed))
+
+
+def draw_seed() -> int:
+    """The next seed of the global sequence, in [0, 2**31)."""
+    return int(_Stream.generator.integers(2**31))
+
+
+def host_generator(*seed: int) -> np.random.Generator:
+    """A NumPy generator whose bits depend on the integers given and on nothing else."""
+    return np.random.default_rng([int(part) for part in seed])
+
+
+class SeedGenerator:
+    """A source of keys for random operations inside a layer.
+
+    Its state is a variable `[seed, count]`; each draw uses it as the key and counts on.
+    With the same seed the keys are those of Keras on JAX.
+
+    Args:
+        seed: an integer; the next of the global sequence where None.
+        name: its name.
+    """
+
+    def __init__(self, seed: int | None = None, name: str | None = None, **_: Any):
+        if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
+            raise errors.wrong_type("SeedGenerator", "seed", "an integer", seed)
+        self.name = name or names.auto_name("SeedGenerator")
+        self._initial_seed = seed
+        with names.name_scope(self.name):
+            self.state = Variable(
+                np.array([draw_seed() if seed is None else seed % 2**32, 0], np.uint32),
+                dtype="uint32",
+                trainable=False,
+                name="seed_generator_state",
+            )
+
+    def next(self, ordered: bool = True) -> jax.Array:
+        """The key of the next draw, a raw threefry key of shape (2,)."""
+        key = self.state.value
+        self.state.assign(key + jnp.array([0, 1], jnp.uint32))
+        return key
+
+    def get_config(self) -> dict[str, Any]:
+        return {"seed": self._initial_seed, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "SeedGenerator":
+        return cls(**config)
+
+
+def key_of(seed: "SeedGenerator | int | None") -> jax.Array:
+    """A key from a seed: a generator's next, an integer's own, or the global next."""
+    if isinstance(seed, SeedGenerator):
+        return seed.next()
+    return jnp.array([draw_seed() if seed is None else seed % 2**32, 0], jnp.uint32)

@@ -1,0 +1,283 @@
+"""Objects to records and back: `get_config`, identifiers, custom objects.
+
+A record is what Keras writes: module, class_name, config, registered_name. The module is
+the public path in Keras's own namespace ("keras.layers"), so that records move both
+ways. Reading never imports anything: a class is found in a `Catalog` (the packages of
+talweg) or among the objects the user registered, or it is refused.
+"""
+
+import contextlib
+import inspect
+import types
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import numpy as np
+
+from talweg.core import errors
+from talweg.core.dtypes import DTypePolicy
+from talweg.core.names import to_snake_case
+
+_registered: dict[str, Any] = {}
+_scoped: ContextVar[Mapping[str, Any]] = ContextVar("talweg_custom_objects", default={})
+_catalogs: dict[str, "Catalog"] = {}
+
+
+def register_keras_serializable(
+    package: str = "Custom", name: str | None = None
+) -> Callable[[Any], Any]:
+    """Decorator: let files and configs name this class or function as `package>name`."""
+
+    def register(target: Any) -> Any:
+        if inspect.isclass(target) and not hasattr(target, "get_config"):
+            raise errors.invalid(
+                "register_keras_serializable", target.__name__, "a class with get_config()", target
+            )
+        _registered[f"{package}>{name or target.__name__}"] = target
+        return target
+
+    return register
+
+
+def get_registered_name(target: Any) -> str:
+    """The name under which `target` was registered, or its own."""
+    for name, registered in _registered.items():
+        if registered is target:
+            return name
+    return target.__name__
+
+
+def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
+    """What the user registered or put in scope under `name`; None where there is nothing."""
+    for known in (custom_objects or {}, _scoped.get(), _registered):
+        if name in known:
+            return known[name]
+    return None
+
+
+@contextlib.contextmanager
+def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
+    """Let names resolve to the user's own classes and functions until the block ends."""
+    merged = dict(_scoped.get())
+    for objects in custom_objects:
+        merged.update(objects)
+    token = _scoped.set(merged)
+    try:
+        yield
+    finally:
+        _scoped.reset(token)
+
+
+CustomObjectScope = custom_object_scope
+
+
+class Catalog:
+    """The objects of one package of talweg, found by identifier.
+
+    There is no hand-kept table: the catalog reads the package's own exports, so a class
+    that is exported can be named. Names are matched without regard to case and
+    underscores: "SparseCategoricalCrossentropy", "sparse_categorical_crossentropy".
+
+    Args:
+        kind: the noun for messages, for example "optimizer".
+        namespace: the package's `globals()`.
+        base: what its classes derive from.
+        aliases: short names ("mse") to exported names.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        namespace: Mapping[str, Any],
+        base: type,
+        aliases: Mapping[str, str] | None = None,
+    ):
+        self.kind = kind
+        self.namespace = namespace
+        self.base = base
+        self.aliases = dict(aliases or {})
+        self.module = "keras." + str(namespace["__name__"]).rpartition(".")[2]
+        _catalogs[self.module] = self
+
+    def classes(self) -> dict[str, type]:
+        """Exported classes by name, the base itself left out."""
+        return {
+            name: target
+            for name, target in self._exports()
+            if inspect.isclass(target) and issubclass(target, self.base) and target is not self.base
+        }
+
+    def functions(self) -> dict[str, Callable[..., Any]]:
+        """Exported functions by name."""
+        infrastructure = ("get", "serialize", "deserialize")
+        return {
+            name: target
+            for name, target in self._exports()
+            if inspect.isfunction(target) and name not in infrastructure
+        }
+
+    def _exports(self) -> Iterable[tuple[str, Any]]:
+        return ((name, self.namespace[name]) for name in self.namespace["__all__"])
+
+    def find(self, identifier: str) -> Any:
+        """The exported class or function that `identifier` names.
+
+        Functions win over classes for snake-case names, as in Keras.
+        """
+        custom = get_registered_object(identifier)
+        if custom is not None:
+            return custom
+        name = self.aliases.get(identifier, self.aliases.get(identifier.lower(), identifier))
+        functions = self.functions()
+        if name in functions:
+            return functions[name]
+        by_key: dict[str, Any] = {}
+        for known, target in [*functions.items(), *self.classes().items()]:
+            by_key[_key(known)] = target
+        if _key(name) in by_key:
+            return by_key[_key(name)]
+        known = [*functions, *map(to_snake_case, self.classes()), *self.aliases]
+        raise errors.unknown(self.kind, identifier, known)
+
+    def get(self, identifier: Any) -> Any:
+        """An object from an identifier: None, a name, a record, a class, or the object."""
+        if identifier is None:
+            return None
+        if isinstance(identifier, Mapping):
+            return self.deserialize(identifier)
+        found = self.find(identifier) if isinstance(identifier, str) else identifier
+        if inspect.isclass(found):
+            return found()
+        if callable(found):
+            return found
+        raise errors.wrong_type(
+            self.kind, "the identifier", "a name, a config, a class or an object", identifier
+        )
+
+    def serialize(self, target: Any) -> Any:
+        """The record of an object, or the name of an exported function."""
+        return serialize_keras_object(target)
+
+    def deserialize(
+        self, config: Any, custom_objects: Mapping[str, Any] | None = None
+    ) -> Any:
+        """The object that a record or a name describes."""
+        if isinstance(config, str):
+            with custom_object_scope(custom_objects or {}):
+                return self.find(config)
+        if isinstance(config, Mapping) and isinstance(config.get("class_name"), str):
+            with custom_object_scope(custom_objects or {}):
+                found = get_registered_object(str(config.get("registered_name")))
+                target = found or self.find(config["class_name"])
+                return _from_config(target, config.get("config", {}))
+        raise errors.wrong_type(self.kind, "the config", "a name or a record", config)
+
+
+def _key(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _from_config(target: Any, config: Any) -> Any:
+    if not inspect.isclass(target):
+        return target
+    if not hasattr(target, "from_config"):
+        raise errors.invalid(target.__name__, "the class", "one with from_config()", target)
+    return target.from_config(config)
+
+
+def public_module(cls: type) -> str | None:
+    """The path under which Keras knows a class of talweg: "keras.layers"; None for others."""
+    parts = cls.__module__.split(".")
+    if parts[0] != "talweg":
+        return None
+    return f"keras.{parts[1]}" if f"keras.{parts[1]}" in _catalogs else "keras"
+
+
+def serialize_keras_object(target: Any) -> Any:
+    """The JSON-ready record of an object, recursively.
+
+    Numbers, strings, lists and dicts stay what they are; objects with `get_config`
+    become records; exported functions become their names.
+    """
+    if target is None or isinstance(target, (bool, int, float, str)):
+        return target
+    if isinstance(target, (list, tuple)):
+        items = [serialize_keras_object(item) for item in target]
+        return items if isinstance(target, list) else {
+            "class_name": "__tuple__", "items": items
+        }  # fmt: skip
+    if isinstance(target, Mapping):
+        return {key: serialize_keras_object(item) for key, item in target.items()}
+    if isinstance(target, np.generic):
+        return target.item()
+    if isinstance(target, (np.ndarray, jax.Array)):
+        kind = "__numpy__" if isinstance(target, np.ndarray) else "__tensor__"
+        value = {"value": np.asarray(target).tolist(), "dtype": str(target.dtype)}
+        return {"class_name": kind, "config": value}
+    if isinstance(target, DTypePolicy):
+        return _record("keras", "DTypePolicy", target.get_config(), None)
+    if hasattr(target, "get_config"):
+        cls = type(target)
+        module = public_module(cls)
+        registered = None if module else get_registered_name(cls)
+        config = target.get_config()
+        return _record(module or cls.__module__, cls.__name__, config, registered)
+    if isinstance(target, types.FunctionType) or callable(target):
+        name = getattr(target, "__name__", None)
+        for catalog in _catalogs.values():
+            if name in catalog.functions() and catalog.functions()[name] is target:
+                return name
+        registered = get_registered_name(target)
+        return _record("builtins", "function", registered, registered)
+    raise errors.wrong_type("serialize", "the object", "serializable", target)
+
+
+def _record(module: str, class_name: str, config: Any, registered: str | None) -> dict[str, Any]:
+    return {
+        "module": module,
+        "class_name": class_name,
+        "config": config,
+        "registered_name": registered,
+    }
+
+
+def deserialize_keras_object(
+    config: Any, custom_objects: Mapping[str, Any] | None = None, safe_mode: bool = True
+) -> Any:
+    """The object that a record describes, recursively; the inverse of the above.
+
+    Raises:
+        ValueError: the record names a class that is neither talweg's nor registered.
+    """
+    if config is None or isinstance(config, (bool, int, float, str)):
+        return config
+    if isinstance(config, (list, tuple)):
+        return [deserialize_keras_object(item, custom_objects) for item in config]
+    if not isinstance(config, Mapping):
+        return config
+    class_name = config.get("class_name")
+    if class_name is None:
+        return {k: deserialize_keras_object(v, custom_objects) for k, v in config.items()}
+    if class_name == "__tuple__":
+        return tuple(deserialize_keras_object(i, custom_objects) for i in config["items"])
+    if class_name in ("__tensor__", "__numpy__"):
+        array = np.array(config["config"]["value"], dtype=config["config"]["dtype"])
+        return array if class_name == "__numpy__" else jax.numpy.asarray(array)
+    if class_name == "DTypePolicy":
+        return DTypePolicy.from_config(config["config"])
+    with custom_object_scope(custom_objects or {}):
+        registered = config.get("registered_name") or (
+            config["config"] if class_name == "function" else class_name
+        )
+        found = get_registered_object(str(registered)) or get_registered_object(str(class_name))
+        if found is not None:
+            return _from_config(found, config.get("config", {}))
+        catalog = _catalogs.get(str(config.get("module")).replace("keras.src.", "keras."))
+        if catalog is not None:
+            return catalog.deserialize(config)
+    raise ValueError(
+        f"Unknown class {class_name!r} of module {config.get('module')!r}. If it is yours, "
+        "register it with @register_keras_serializable() or pass custom_objects={...}."
+    )

@@ -1,0 +1,268 @@
+"""Variable: the only home of a number.
+
+A variable is a cell that holds one array. Compiled code is pure: the loop reads the
+cells, runs a block, and writes the results back at once. While the block is traced, a
+*loan* puts tracers in the place of the cells' arrays:
+
+    with lend(variables, tracers) as loan:
+        y = model(x)                 # reads and assigns the tracers
+        updated = loan.values(variables)
+
+Loans live in a context variable, so threads do not meet; they nest.
+"""
+
+import contextlib
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from talweg.core import errors, names
+from talweg.core.dtypes import is_float, standardize_dtype
+
+Array = jax.Array
+
+
+class Loan:
+    """The arrays that stand in for some variables' own, inside one trace."""
+
+    def __init__(self, parent: "Loan | None", arrays: dict[int, Any]):
+        self.parent = parent
+        self.arrays = arrays
+
+    def holder(self, variable: "Variable") -> "Loan | None":
+        """The innermost loan that covers `variable`."""
+        loan: Loan | None = self
+        while loan is not None and id(variable) not in loan.arrays:
+            loan = loan.parent
+        return loan
+
+    def values(self, variables: Iterable["Variable"]) -> list[Any]:
+        """What the loan holds for `variables` now, updates included."""
+        return [self.arrays[id(variable)] for variable in variables]
+
+
+_loan: ContextVar[Loan | None] = ContextVar("talweg_loan", default=None)
+_autocast: ContextVar[str | None] = ContextVar("talweg_autocast", default=None)
+
+
+@contextlib.contextmanager
+def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Iterator[Loan]:
+    """Let `arrays` stand in for the values of `variables` until the block ends."""
+    pairs = zip(variables, arrays, strict=True)
+    loan = Loan(_loan.get(), {id(variable): array for variable, array in pairs})
+    token = _loan.set(loan)
+    try:
+        yield loan
+    finally:
+        _loan.reset(token)
+
+
+@contextlib.contextmanager
+def autocast(dtype: str | None) -> Iterator[None]:
+    """Read floating variables as `dtype` until the block ends (mixed precision)."""
+    token = _autocast.set(dtype)
+    try:
+        yield
+    finally:
+        _autocast.reset(token)
+
+
+class Variable:
+    """A cell that holds one array.
+
+    Args:
+        initializer: the initial value (array-like), or a callable
+            `(shape, dtype=) -> array`, which then needs `shape`.
+        shape: the shape, for a callable initializer.
+        dtype: the type of the numbers; that of the value, or `floatx()`.
+        trainable: whether optimizers move it.
+        name: its name; a free one is made where none is given.
+        autocast: whether mixed-precision layers read it in their compute type.
+        validator: called with every concrete value before it is accepted.
+
+    Raises:
+        ValueError: a value of another shape is assigned.
+
+    >>> v = Variable([1.0, 2.0], name="v")
+    >>> v.assign_add([1.0, 1.0]).numpy()
+    array([2., 3.], dtype=float32)
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_value",
+        "autocast",
+        "constraint",
+        "name",
+        "path",
+        "regularizer",
+        "trainable",
+        "validator",
+    )
+    # Arrays defer to the variable's reflected operators.
+    __array_priority__ = 100
+
+    def __init__(
+        self,
+        initializer: Any,
+        shape: Sequence[int] | None = None,
+        dtype: Any = None,
+        trainable: bool = True,
+        autocast: bool = True,
+        aggregation: str | None = None,
+        synchronization: str | None = None,
+        name: str | None = None,
+        *,
+        validator: Callable[[Any], Any] | None = None,
+        **_ignored_of_tensorflow: Any,
+    ):
+        self.name = name or names.auto_name(type(self).__name__)
+        self.path = names.current_path(self.name)
+        self.trainable = bool(trainable)
+        self.autocast = autocast
+        self.regularizer: Callable[[Any], Any] | None = None
+        self.constraint: Callable[[Any], Any] | None = None
+        self.validator = validator
+        # A layer may be built inside a trace; its weights are real all the same.
+        with jax.ensure_compile_time_eval():
+            if callable(initializer):
+                if shape is None:
+                    raise errors.invalid(
+                        "Variable", "shape", "given with a callable initializer", shape
+                    )
+                initial = initializer(tuple(shape), dtype=standardize_dtype(dtype))
+            else:
+                initial = initializer.value if isinstance(initializer, Variable) else initializer
+            self._value = _as_array(initial, dtype)
+
+    @property
+    def value(self) -> Any:
+        """The array: the cell's own, or the one that a trace has lent to it."""
+        loan = _loan.get()
+        holder = None if loan is None else loan.holder(self)
+        value = self._value if holder is None else holder.arrays[id(self)]
+        cast = _autocast.get()
+        if cast is not None and self.autocast and is_float(value.dtype):
+            return value.astype(cast)
+        return value
+
+    def assign(self, value: Any) -> "Variable":
+        """Set the value; shapes must agree, the type stays the variable's."""
+        new = value.value if isinstance(value, Variable) else value
+        new = jnp.asarray(new, dtype=self._value.dtype)
+        if new.shape != self._value.shape:
+            raise errors.invalid(
+                f"Variable {self.path!r}", "the value", f"of shape {self.shape}", new.shape
+            )
+        loan = _loan.get()
+        holder = None if loan is None else loan.holder(self)
+        if holder is not None:
+            holder.arrays[id(self)] = new
+            return self
+        if isinstance(new, jax.core.Tracer):
+            raise RuntimeError(
+                f"Variable {self.path!r} is assigned inside a compiled function that does not "
+                "know it. Make it an attribute of the model, a layer or a metric, so that it "
+                "belongs to the state of the step."
+            )
+        if self.validator is not None:
+            self.validator(new)
+        self._value = new
+        return self
+
+    def assign_add(self, value: Any) -> "Variable":
+        """Add to the value."""
+        return self.assign(self.value + _unwrap(value))
+
+    def assign_sub(self, value: Any) -> "Variable":
+        """Subtract from the value."""
+        return self.assign(self.value - _unwrap(value))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._value.shape
+
+    @property
+    def dtype(self) -> str:
+        return standardize_dtype(self._value.dtype)
+
+    @property
+    def ndim(self) -> int:
+        return self._value.ndim
+
+    @property
+    def size(self) -> int:
+        return self._value.size
+
+    def numpy(self) -> np.ndarray:
+        """A copy of the value as a NumPy array."""
+        return np.array(self.value)
+
+    read_value = numpy
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return np.array(self.value, dtype=dtype)
+
+    def __jax_array__(self) -> Any:
+        return self.value
+
+    def __float__(self) -> float:
+        return float(self.value)
+
+    def __int__(self) -> int:
+        return int(self.value)
+
+    def __bool__(self) -> bool:
+        return bool(self.value)
+
+    def __index__(self) -> int:
+        return self.value.__index__()
+
+    def __format__(self, spec: str) -> str:
+        return format(self.value.item() if self.ndim == 0 else self.value, spec)
+
+    def __len__(self) -> int:
+        return len(self.value)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.value[index]
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    def __repr__(self) -> str:
+        return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
+
+
+def _unwrap(value: Any) -> Any:
+    if isinstance(value, Variable):
+        return value.value
+    return jnp.asarray(value) if isinstance(value, (list, tuple)) else value
+
+
+def _as_array(value: Any, dtype: Any) -> Array:
+    """`value` on the device: as `dtype`, or its own type, or `floatx()` for plain floats."""
+    if dtype is None:
+        own = getattr(value, "dtype", None) or np.asarray(value).dtype
+        plain_float = not hasattr(value, "dtype") and own.kind == "f"
+        dtype = None if plain_float else own
+    return jnp.asarray(value, dtype=jax.dtypes.canonicalize_dtype(standardize_dtype(dtype)))
+
+
+def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:
+    """An operator of Variable that acts on the values."""
+    if reflected:
+        return lambda self, other: operation(_unwrap(other), self.value)
+    return lambda self, *other: operation(self.value, *map(_unwrap, other))
+
+
+for _name in "add sub mul truediv floordiv mod pow matmul".split():
+    setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))
+    setattr(Variable, f"__r{_name}__", _forward(getattr(operator, _name), reflected=True))
+for _name in "eq ne lt le gt ge neg pos abs invert".split():
+    setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))
