@@ -1,1 +1,59 @@
 """talweg trains neural networks and keeps the descent under its user's control."""
+
+from talweg import (
+    activations,
+    backend,
+    callbacks,
+    constraints,
+    initializers,
+    layers,
+    losses,
+    metrics,
+    models,
+    ops,
+    optimizers,
+    random,
+    regularizers,
+    utils,
+)
+from talweg.core.dtypes import DTypePolicy
+from talweg.core.errors import NonFiniteError
+from talweg.core.variables import Variable
+from talweg.layers import Input, InputSpec, Layer
+from talweg.losses import Loss
+from talweg.metrics import Metric
+from talweg.models import Model, Sequential
+from talweg.ops.keras_tensor import KerasTensor
+from talweg.optimizers import Optimizer, schedules
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "DTypePolicy",
+    "Input",
+    "InputSpec",
+    "KerasTensor",
+    "Layer",
+    "Loss",
+    "Metric",
+    "Model",
+    "NonFiniteError",
+    "Optimizer",
+    "Sequential",
+    "Variable",
+    "activations",
+    "backend",
+    "callbacks",
+    "constraints",
+    "initializers",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "ops",
+    "optimizers",
+    "random",
+    "regularizers",
+    "schedules",
+    "utils",
+]

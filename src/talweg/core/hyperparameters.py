@@ -11,9 +11,11 @@ message, the documentation, the default search range and the invalid-value tests
 recompiling. A `static` changes the structure of the program.
 """
 
+import inspect
 import math
-from dataclasses import dataclass, replace
-from typing import Any
+import warnings
+from dataclasses import dataclass
+from typing import Any, ClassVar, dataclass_transform
 
 import numpy as np
 
@@ -65,6 +67,8 @@ class Hyper:
     search: tuple[float, float] | None = None
     optional: bool = False
     integer: bool = False
+    init: bool = True
+    off_at_zero: bool = False
     name: str = ""
 
     @property
@@ -72,8 +76,14 @@ class Hyper:
         """Whether the value is data of the program (an array) and not its structure."""
         return self.interval is not None and not self.integer
 
-    def named(self, name: str) -> "Hyper":
-        return replace(self, name=name)
+    def __set_name__(self, owner: type, name: str) -> None:
+        object.__setattr__(self, "name", name)
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else instance.read_hyper(self)
+
+    def __set__(self, instance: Any, value: Any) -> None:
+        instance.write_hyper(self, value)
 
     def check(self, owner: str, value: Any) -> Any:
         """`value` as a Python number, or the error that explains what is expected."""
@@ -109,6 +119,8 @@ def hyper(
     hint: str = "",
     search: tuple[float, float] | None = None,
     optional: bool = False,
+    init: bool = True,
+    off_at_zero: bool = False,
     kw_only: bool = False,
 ) -> Any:
     """Declare a hyperparameter that is data: changing it never recompiles.
@@ -119,10 +131,19 @@ def hyper(
         hint: the remedy, the last sentence of the error message.
         search: the range that a search draws from by default, on a log scale.
         optional: whether None (off) is accepted. Whether it is None is structure.
+        init: whether it is an argument of the constructor, and so of the config.
+        off_at_zero: at zero the program lacks a part; it cannot be switched on later.
         kw_only: for type checkers: listed after the positional arguments.
     """
     return Hyper(
-        default, Interval.parse(interval), interval, hint, search, optional or default is None
+        default=default,
+        interval=Interval.parse(interval),
+        notation=interval,
+        hint=hint,
+        search=search,
+        optional=optional or default is None,
+        init=init,
+        off_at_zero=off_at_zero,
     )
 
 
@@ -139,5 +160,85 @@ def static(
     """
     parsed = None if interval is None else Interval.parse(interval)
     return Hyper(
-        default, parsed, interval or "", hint, None, default is None, integer=parsed is not None
+        default=default,
+        interval=parsed,
+        notation=interval or "",
+        hint=hint,
+        optional=default is None,
+        integer=parsed is not None,
     )
+
+
+@dataclass_transform(field_specifiers=(hyper, static))
+class Declared:
+    """A class whose constructor, repr and config come from its declarations.
+
+    Arguments come in the order of declaration, a subclass's own before those it
+    inherits. Reading and assigning a declared attribute goes through `read_hyper` and
+    `write_hyper`, so an assigned value is checked like a constructed one.
+    """
+
+    hypers: ClassVar[dict[str, Hyper]] = {}
+    __signature__: ClassVar[inspect.Signature]
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {name: value for name, value in vars(cls).items() if isinstance(value, Hyper)}
+        inherited = {name: value for name, value in cls.hypers.items() if name not in own}
+        cls.hypers = {**own, **inherited}
+        if "__init__" not in vars(cls) and cls.__init__ is Declared.__init__:
+            cls.__signature__ = inspect.Signature(
+                [
+                    inspect.Parameter(
+                        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value.default
+                    )
+                    for name, value in cls.hypers.items()
+                    if value.init
+                ]
+            )
+
+    def __init__(self, *args: Any, **kwargs: Any):
+        owner = type(self).__name__
+        self._values: dict[str, Any] = {}
+        if "lr" in kwargs and "learning_rate" in self.hypers:
+            warnings.warn(f"{owner}: lr is now learning_rate.", stacklevel=2)
+            kwargs["learning_rate"] = kwargs.pop("lr")
+        names = [name for name, value in self.hypers.items() if value.init]
+        if len(args) > len(names):
+            raise TypeError(f"{owner} takes at most {len(names)} arguments, got {len(args)}.")
+        given = dict(zip(names, args, strict=False))
+        for name, value in kwargs.items():
+            if name not in self.hypers:
+                raise TypeError(str(errors.unknown(f"argument of {owner}", name, names)))
+            if name in given:
+                raise TypeError(f"{owner}: {name} was given twice, by position and by name.")
+            given[name] = value
+        for name, declaration in self.hypers.items():
+            self.write_hyper(declaration, given.get(name, declaration.default))
+
+    def read_hyper(self, declaration: Hyper) -> Any:
+        """The present value of a declared attribute."""
+        return self._values[declaration.name]
+
+    def write_hyper(self, declaration: Hyper, value: Any) -> None:
+        """Check and set a declared attribute."""
+        self._values[declaration.name] = declaration.check(type(self).__name__, value)
+
+    def get_config(self) -> dict[str, Any]:
+        """The arguments that make an equal object."""
+        return {
+            name: self.read_hyper(value) for name, value in self.hypers.items() if value.init
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Any":
+        """The object that `get_config` described."""
+        return cls(**config)
+
+    def __repr__(self) -> str:
+        changed = (
+            f"{name}={self.read_hyper(value)!r}"
+            for name, value in self.hypers.items()
+            if self.read_hyper(value) != value.default
+        )
+        return f"{type(self).__name__}({', '.join(changed)})"

@@ -85,6 +85,8 @@ class Catalog:
         namespace: the package's `globals()`.
         base: what its classes derive from.
         aliases: short names ("mse") to exported names.
+        module: the path of the package in Keras's namespace, where it is not
+            "keras." and the package's name.
     """
 
     def __init__(
@@ -93,12 +95,14 @@ class Catalog:
         namespace: Mapping[str, Any],
         base: type,
         aliases: Mapping[str, str] | None = None,
+        module: str | None = None,
     ):
         self.kind = kind
         self.namespace = namespace
         self.base = base
         self.aliases = dict(aliases or {})
-        self.module = "keras." + str(namespace["__name__"]).rpartition(".")[2]
+        self.package = str(namespace["__name__"])
+        self.module = module or "keras." + self.package.rpartition(".")[2]
         _catalogs[self.module] = self
 
     def classes(self) -> dict[str, type]:
@@ -150,7 +154,7 @@ class Catalog:
         found = self.find(identifier) if isinstance(identifier, str) else identifier
         if inspect.isclass(found):
             return found()
-        if callable(found):
+        if callable(found) or isinstance(found, self.base):
             return found
         raise errors.wrong_type(
             self.kind, "the identifier", "a name, a config, a class or an object", identifier
@@ -170,7 +174,8 @@ class Catalog:
         if isinstance(config, Mapping) and isinstance(config.get("class_name"), str):
             with custom_object_scope(custom_objects or {}):
                 found = get_registered_object(str(config.get("registered_name")))
-                target = found or self.find(config["class_name"])
+                is_function = config["class_name"] == "function"
+                target = found or self.find(config["config" if is_function else "class_name"])
                 return _from_config(target, config.get("config", {}))
         raise errors.wrong_type(self.kind, "the config", "a name or a record", config)
 
@@ -192,7 +197,8 @@ def public_module(cls: type) -> str | None:
     parts = cls.__module__.split(".")
     if parts[0] != "talweg":
         return None
-    return f"keras.{parts[1]}" if f"keras.{parts[1]}" in _catalogs else "keras"
+    package = f"talweg.{parts[1]}"
+    return next((c.module for c in _catalogs.values() if c.package == package), "keras")
 
 
 def serialize_keras_object(target: Any) -> Any:
@@ -281,3 +287,8 @@ def deserialize_keras_object(
         f"Unknown class {class_name!r} of module {config.get('module')!r}. If it is yours, "
         "register it with @register_keras_serializable() or pass custom_objects={...}."
     )
+
+
+def get_custom_objects() -> dict[str, Any]:
+    """The table of registered objects; what is put into it can be named."""
+    return _registered

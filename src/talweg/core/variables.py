@@ -30,14 +30,15 @@ Array = jax.Array
 class Loan:
     """The arrays that stand in for some variables' own, inside one trace."""
 
-    def __init__(self, parent: "Loan | None", arrays: dict[int, Any]):
+    def __init__(self, parent: "Loan | None", arrays: dict[int, Any], catch_all: bool = False):
         self.parent = parent
         self.arrays = arrays
+        self.catch_all = catch_all
 
     def holder(self, variable: "Variable") -> "Loan | None":
         """The innermost loan that covers `variable`."""
         loan: Loan | None = self
-        while loan is not None and id(variable) not in loan.arrays:
+        while loan is not None and id(variable) not in loan.arrays and not loan.catch_all:
             loan = loan.parent
         return loan
 
@@ -58,6 +59,16 @@ def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Iterator[Loa
     token = _loan.set(loan)
     try:
         yield loan
+    finally:
+        _loan.reset(token)
+
+
+@contextlib.contextmanager
+def discard_assignments() -> Iterator[None]:
+    """Whatever is assigned until the block ends is forgotten: for tracing shapes only."""
+    token = _loan.set(Loan(_loan.get(), {}, catch_all=True))
+    try:
+        yield
     finally:
         _loan.reset(token)
 
@@ -145,7 +156,7 @@ class Variable:
         """The array: the cell's own, or the one that a trace has lent to it."""
         loan = _loan.get()
         holder = None if loan is None else loan.holder(self)
-        value = self._value if holder is None else holder.arrays[id(self)]
+        value = self._value if holder is None else holder.arrays.get(id(self), self._value)
         cast = _autocast.get()
         if cast is not None and self.autocast and is_float(value.dtype):
             return value.astype(cast)

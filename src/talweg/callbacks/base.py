@@ -1,0 +1,138 @@
+"""The base of callbacks: hooks that the training loop calls."""
+
+from typing import Any, ClassVar, Literal
+
+Logs = dict[str, Any] | None
+
+TRAIN_BATCH_HOOKS = (
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_batch_begin",
+    "on_batch_end",
+)
+
+
+class Callback:
+    """Hooks into training, evaluation and prediction; the base to derive from.
+
+    Override the hooks you need. `self.model` is the model, `self.params` a dict with
+    "verbose", "epochs" and "steps". `logs` holds plain Python floats.
+
+    The engine runs many steps as one compiled block. It shortens the blocks only as far as
+    a callback's batch hooks ask for it, and the class says so:
+
+        reads = "weights"   the batch hooks look at (or change) the model: blocks are one
+                            step long. The default, since it is always right.
+        reads = "logs"      the batch hooks look at their logs only: they are called for the
+                            steps of a finished block, one after another.
+
+    A callback without batch hooks never shortens a block, whatever it reads at the end of
+    an epoch. One that wants to know now and then how far the epoch is, overrides
+    `on_block_end`.
+
+    >>> class Lowest(Callback):
+    ...     reads = "logs"
+    ...     lowest = float("inf")
+    ...     def on_train_batch_end(self, batch, logs=None):
+    ...         self.lowest = min(self.lowest, logs["loss"])
+    >>> Lowest().has_batch_hooks, Callback().has_batch_hooks
+    (True, False)
+    """
+
+    reads: ClassVar[Literal["logs", "weights"]] = "weights"
+
+    # In the class too, for subclasses that do not call this constructor.
+    params: dict[str, Any] | None = None
+    _model: Any = None
+
+    def __init__(self) -> None:
+        self.params = None
+        self._model = None
+
+    @property
+    def model(self) -> Any:
+        """The model that is trained; None before `set_model`."""
+        return self._model
+
+    def set_model(self, model: Any) -> None:
+        """Called once, before the first hook."""
+        self._model = model
+
+    def set_params(self, params: dict[str, Any]) -> None:
+        """Called once, before the first hook, with "verbose", "epochs" and "steps"."""
+        self.params = params
+
+    @property
+    def has_batch_hooks(self) -> bool:
+        """Whether a hook of training batches is overridden."""
+        return self.overrides(*TRAIN_BATCH_HOOKS)
+
+    def overrides(self, *hooks: str) -> bool:
+        """Whether any of the hooks named is not the one of `Callback`."""
+        own, cls = vars(self), type(self)
+        return any(
+            hook in own or getattr(cls, hook) is not getattr(Callback, hook) for hook in hooks
+        )
+
+    def state(self) -> dict[str, Any]:
+        """What the callback must remember when a run is interrupted, ready for JSON."""
+        return {}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` returned. Called after `on_train_begin`, which resets."""
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        """Called before the first epoch."""
+
+    def on_train_end(self, logs: Logs = None) -> None:
+        """Called after the last epoch, with its logs."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
+        """Called before an epoch; `epoch` counts from 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        """Called after an epoch and its validation, whose keys begin with "val_"."""
+
+    def on_block_end(self, step: int, logs: Logs = None) -> None:
+        """Called after a block; `step` is the number of steps done in this epoch.
+
+        `logs` holds the running averages. How long blocks are is the engine's choice.
+        """
+
+    def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a training step; `batch` counts from 0 in every epoch."""
+        self.on_batch_begin(batch, logs=logs)
+
+    def on_train_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a training step, with the averages of the epoch so far."""
+        self.on_batch_end(batch, logs=logs)
+
+    def on_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """The older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """The older name of `on_train_batch_end`."""
+
+    def on_test_begin(self, logs: Logs = None) -> None:
+        """Called before an evaluation, also that at the end of an epoch."""
+
+    def on_test_end(self, logs: Logs = None) -> None:
+        """Called after an evaluation, with its results."""
+
+    def on_test_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of an evaluation."""
+
+    def on_test_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of an evaluation."""
+
+    def on_predict_begin(self, logs: Logs = None) -> None:
+        """Called before a prediction."""
+
+    def on_predict_end(self, logs: Logs = None) -> None:
+        """Called after a prediction."""
+
+    def on_predict_batch_begin(self, batch: int, logs: Logs = None) -> None:
+        """Called before a batch of a prediction."""
+
+    def on_predict_batch_end(self, batch: int, logs: Logs = None) -> None:
+        """Called after a batch of a prediction."""

@@ -1,0 +1,36 @@
+"""The record of a training run."""
+
+from typing import Any
+
+from talweg.callbacks.base import Callback, Logs
+
+
+class History(Callback):
+    """Collects the logs of every epoch; `fit` adds one and returns it.
+
+    Attributes:
+        history: a list of values, one per epoch, by the name of the metric.
+        epoch: the epochs, counted from 0.
+        params: "verbose", "epochs" and "steps" of the run.
+
+    >>> history = History()
+    >>> history.on_train_begin()
+    >>> history.on_epoch_end(0, {"loss": 0.5})
+    >>> history.history, history.epoch
+    ({'loss': [0.5]}, [0])
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: dict[str, list[Any]] = {}
+        self.epoch: list[int] = []
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        self.epoch = []
+
+    def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        self.epoch.append(epoch)
+        for name, value in (logs or {}).items():
+            self.history.setdefault(name, []).append(value)
+        if self.model is not None:
+            self.model.history = self

@@ -1,0 +1,60 @@
+"""Batches: the one form in which data reaches the engine.
+
+An epoch is a sequence of chunks. A chunk is arrays on the device, and the order in which
+their rows are taken, `batch_size` at a time; the last batch of a chunk may be smaller.
+Data in memory is one chunk per epoch, a stream is many.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+
+
+class Sample(NamedTuple):
+    """The parts of a batch: inputs, targets, weights; the last two may be None."""
+
+    x: Any
+    y: Any = None
+    weight: Any = None
+
+
+class Chunk(NamedTuple):
+    """Rows on the device and the order of taking them.
+
+    Attributes:
+        data: a `Sample` of arrays, rows first.
+        order: int32 row numbers, in the order of training.
+        batch_size: how many rows make a step.
+    """
+
+    data: Sample
+    order: np.ndarray
+    batch_size: int
+
+    @property
+    def steps(self) -> int:
+        """Full batches, and one more where rows remain."""
+        return -(-len(self.order) // self.batch_size)
+
+
+class Batches(Protocol):
+    """What `fit` iterates over.
+
+    Attributes:
+        steps: how many steps an epoch has; None until a stream has ended once.
+    """
+
+    steps: int | None
+
+    def example(self) -> Sample:
+        """A first batch, for shapes and types; nothing is consumed."""
+        ...
+
+    def epoch(self, index: int) -> Iterator[Chunk]:
+        """The chunks of one epoch; the same index gives the same order."""
+        ...
+
+    def check(self, inspect: Callable[[Sample], None]) -> None:
+        """Have `inspect` see the host arrays: all at once, or each batch as it comes."""
+        ...

@@ -1,0 +1,73 @@
+"""Lambda: any function as a layer."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from talweg.layers.base import Layer
+
+_REFUSED = (
+    "Lambda layers are neither written to files nor read from them: a file would have to hold "
+    "code. Write a Layer subclass and register it with @register_keras_serializable()."
+)
+
+
+class Lambda(Layer):
+    """`function(x, **arguments)`.
+
+    Not serializable, on purpose. The function must hold no variables: they would not be
+    found.
+
+    Args:
+        function: of the input; parameters called `mask` and `training` are passed along.
+        output_shape: the shape of one sample, or a function of the input's shape; traced
+            where None.
+        mask: kept for Keras's signature.
+        arguments: further keyword arguments of the function.
+
+    Raises:
+        TypeError: `function` is not callable.
+        ValueError: the layer is to be serialized.
+
+    >>> import numpy as np
+    >>> Lambda(lambda x: x**2)(np.array([3.0])).tolist()
+    [9.0]
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        output_shape: Any = None,
+        mask: Any = None,
+        arguments: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(**kwargs)
+        if not callable(function):
+            raise TypeError(f"Lambda: function must be callable, got {function!r}.")
+        self.function = function
+        self.arguments = dict(arguments or {})
+        self.mask = mask
+        self.supports_masking = mask is not None
+        self._output_shape = output_shape
+        self._passed = {"mask", "training"} & set(inspect.signature(function).parameters)
+        self.built = True
+
+    def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
+        flags = {"mask": mask, "training": training}
+        passed = {name: flags[name] for name in self._passed}
+        return self.function(inputs, **{**self.arguments, **passed})
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        if self._output_shape is None:
+            return super().compute_output_shape(input_shape)
+        if callable(self._output_shape):
+            return self._output_shape(input_shape)
+        return input_shape[0], *self._output_shape
+
+    def get_config(self) -> dict[str, Any]:
+        raise ValueError(_REFUSED)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        raise ValueError(_REFUSED)

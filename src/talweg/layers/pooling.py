@@ -1,0 +1,312 @@
+"""Pooling: one number for each window, or for everything."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import jax.numpy as jnp
+from jax import lax
+
+from talweg.core.config import standardize_data_format
+from talweg.layers.arguments import choice, fields, integers
+from talweg.layers.base import Layer
+from talweg.layers.convolution import windows_shape
+from talweg.layers.input_spec import InputSpec
+
+Sizes = int | Sequence[int]
+
+
+class Pooling(Layer):
+    """Base of pooling by windows.
+
+    Where windows do not overlap, the input is folded so that each window is an axis, and
+    reduced along it: the gradient of `reduce_window` costs ten times as much on a CPU.
+    """
+
+    rank: ClassVar[int]
+
+    def __init__(
+        self,
+        pool_size: Sizes,
+        strides: Sizes | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(name=name, **kwargs)
+        owner = type(self).__name__
+        self.pool_size = integers(owner, "pool_size", pool_size, self.rank)
+        strides = self.pool_size if strides is None else strides
+        self.strides = integers(owner, "strides", strides, self.rank)
+        self.padding = choice(owner, "padding", padding, ("valid", "same"))
+        self.data_format = standardize_data_format(data_format)
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+        self.built = True
+
+    def reduce_folded(self, folded: Any, axes: tuple[int, ...]) -> Any:
+        """The output, from windows that lie along `axes`."""
+        raise NotImplementedError
+
+    def reduce_windows(self, inputs: Any, window: Any, strides: Any) -> Any:
+        """The output, from windows that overlap or that padding completes."""
+        raise NotImplementedError
+
+    def call(self, inputs: Any) -> Any:
+        outputs = self.compute_output_shape(inputs.shape)
+        first = 1 if self.data_format == "channels_last" else 2
+        spatial = range(first, first + self.rank)
+        whole = all(
+            inputs.shape[axis] == outputs[axis] * size
+            for axis, size in zip(spatial, self.pool_size, strict=True)
+        )
+        if self.strides == self.pool_size and (whole or self.padding == "valid"):
+            return self._fold(inputs, outputs, spatial)
+        ones = [1] * inputs.ndim
+        window, strides = list(ones), list(ones)
+        window[first : first + self.rank] = self.pool_size
+        strides[first : first + self.rank] = self.strides
+        return self.reduce_windows(inputs, tuple(window), tuple(strides))
+
+    def _fold(self, inputs: Any, outputs: Any, spatial: range) -> Any:
+        shape: list[int] = []
+        cut: list[slice] = []
+        axes: list[int] = []
+        for axis, size in enumerate(inputs.shape):
+            if axis not in spatial:
+                shape.append(size)
+                cut.append(slice(None))
+                continue
+            window = self.pool_size[axis - spatial.start]
+            axes.append(len(shape) + 1)
+            shape += [outputs[axis], window]
+            cut.append(slice(outputs[axis] * window))
+        return self.reduce_folded(inputs[tuple(cut)].reshape(shape), tuple(axes))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        padded = self.padding == "same"
+        return windows_shape(self, input_shape, self.pool_size, self.strides, padded, None)
+
+    def get_config(self) -> dict[str, Any]:
+        names = ("pool_size", "padding", "strides", "data_format")
+        return {**super().get_config(), **fields(self, *names)}
+
+
+class MaxPooling(Pooling):
+    """Base of max pooling."""
+
+    def reduce_folded(self, folded: Any, axes: tuple[int, ...]) -> Any:
+        return jnp.max(folded, axis=axes)
+
+    def reduce_windows(self, inputs: Any, window: Any, strides: Any) -> Any:
+        floating = jnp.issubdtype(inputs.dtype, jnp.floating)
+        lowest = -jnp.inf if floating else jnp.iinfo(inputs.dtype).min
+        return lax.reduce_window(inputs, lowest, lax.max, window, strides, self.padding.upper())
+
+
+class AveragePooling(Pooling):
+    """Base of average pooling."""
+
+    def reduce_folded(self, folded: Any, axes: tuple[int, ...]) -> Any:
+        return jnp.mean(folded, axis=axes)
+
+    def reduce_windows(self, inputs: Any, window: Any, strides: Any) -> Any:
+        padding = self.padding.upper()
+        total = lax.reduce_window(inputs, 0.0, lax.add, window, strides, padding)
+        if self.padding == "valid":
+            return total / math.prod(window)
+        shape = [1 if span == 1 else size for size, span in zip(inputs.shape, window, strict=True)]
+        ones = jnp.ones(shape, inputs.dtype)
+        return total / lax.reduce_window(ones, 0.0, lax.add, window, strides, padding)
+
+
+class MaxPooling1D(MaxPooling):
+    """The largest of each window of time steps.
+
+    Args: as of `MaxPooling2D`, with one axis.
+
+    >>> import numpy as np
+    >>> MaxPooling1D()(np.array([[[1.0], [3.0], [2.0], [0.0]]])).tolist()
+    [[[3.0], [2.0]]]
+    """
+
+    rank = 1
+
+    def __init__(
+        self,
+        pool_size: Sizes = 2,
+        strides: Sizes | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class MaxPooling2D(MaxPooling):
+    """The largest of each window of an image.
+
+    Where several entries of a window are the largest, they share the gradient if windows
+    do not overlap (strides equal to pool_size); Keras gives it to the first.
+
+    Args:
+        pool_size: rows and columns of the window, or one integer for both.
+        strides: distance between windows; `pool_size` where None.
+        padding: "valid" leaves out what does not fill a window; "same" pads.
+        data_format: "channels_last" or "channels_first"; None is the process's setting.
+
+    Raises:
+        ValueError: an argument is out of range, or the input is smaller than the window.
+
+    >>> import numpy as np
+    >>> MaxPooling2D()(np.ones((2, 10, 10, 3))).shape
+    (2, 5, 5, 3)
+    """
+
+    rank = 2
+
+    def __init__(
+        self,
+        pool_size: Sizes = (2, 2),
+        strides: Sizes | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class AveragePooling1D(AveragePooling):
+    """The mean of each window of time steps; padding does not count.
+
+    Args: as of `MaxPooling2D`, with one axis; `pool_size` has no default.
+
+    >>> import numpy as np
+    >>> AveragePooling1D(2)(np.array([[[1.0], [3.0], [2.0], [0.0]]])).tolist()
+    [[[2.0], [1.0]]]
+    """
+
+    rank = 1
+
+
+class AveragePooling2D(AveragePooling):
+    """The mean of each window of an image; padding does not count.
+
+    Args: as of `MaxPooling2D`; `pool_size` has no default.
+
+    >>> import numpy as np
+    >>> AveragePooling2D(2)(np.ones((2, 10, 10, 3))).shape
+    (2, 5, 5, 3)
+    """
+
+    rank = 2
+
+
+class GlobalPooling(Layer):
+    """Base of pooling over all of space.
+
+    Args:
+        data_format: "channels_last" or "channels_first"; None is the process's setting.
+        keepdims: whether the reduced axes stay, with size 1.
+    """
+
+    rank: ClassVar[int]
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.data_format = standardize_data_format(data_format)
+        self.keepdims = keepdims
+        self.input_spec = InputSpec(ndim=self.rank + 2)
+        self.built = True
+
+    @property
+    def _axes(self) -> tuple[int, ...]:
+        first = 1 if self.data_format == "channels_last" else 2
+        return tuple(range(first, first + self.rank))
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        kept = [
+            1 if axis in self._axes else size
+            for axis, size in enumerate(input_shape)
+            if self.keepdims or axis not in self._axes
+        ]
+        return tuple(kept)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), **fields(self, "data_format", "keepdims")}
+
+
+class GlobalMaxPooling1D(GlobalPooling):
+    """The largest over time: (batch, steps, features) to (batch, features).
+
+    Args: as of `GlobalAveragePooling2D`.
+
+    >>> import numpy as np
+    >>> GlobalMaxPooling1D()(np.ones((2, 5, 3))).shape
+    (2, 3)
+    """
+
+    rank = 1
+
+    def call(self, inputs: Any) -> Any:
+        return jnp.max(inputs, self._axes, keepdims=self.keepdims)
+
+
+class GlobalMaxPooling2D(GlobalMaxPooling1D):
+    """The largest over an image: (batch, rows, columns, channels) to (batch, channels).
+
+    Args: as of `GlobalAveragePooling2D`.
+
+    >>> import numpy as np
+    >>> GlobalMaxPooling2D()(np.ones((2, 5, 5, 3))).shape
+    (2, 3)
+    """
+
+    rank = 2
+
+
+class GlobalAveragePooling1D(GlobalPooling):
+    """The mean over time: (batch, steps, features) to (batch, features).
+
+    Called with `mask`, of shape (batch, steps), only the steps where it is True count.
+
+    Args: as of `GlobalAveragePooling2D`.
+
+    >>> import numpy as np
+    >>> GlobalAveragePooling1D()(np.ones((2, 5, 3))).shape
+    (2, 3)
+    """
+
+    rank = 1
+
+    def __init__(self, data_format: str | None = None, keepdims: bool = False, **kwargs: Any):
+        super().__init__(data_format, keepdims, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs: Any, mask: Any = None) -> Any:
+        if mask is None:
+            return jnp.mean(inputs, self._axes, keepdims=self.keepdims)
+        counts = jnp.expand_dims(mask, 2 if self.data_format == "channels_last" else 1) != 0
+        return jnp.sum(jnp.where(counts, inputs, 0), self._axes, keepdims=self.keepdims) / jnp.sum(
+            counts, self._axes, keepdims=self.keepdims, dtype=inputs.dtype
+        )
+
+
+class GlobalAveragePooling2D(GlobalPooling):
+    """The mean over an image: (batch, rows, columns, channels) to (batch, channels).
+
+    Args:
+        data_format: "channels_last" or "channels_first"; None is the process's setting.
+        keepdims: whether rows and columns stay, with size 1.
+
+    >>> import numpy as np
+    >>> GlobalAveragePooling2D(keepdims=True)(np.ones((2, 5, 5, 3))).shape
+    (2, 1, 1, 3)
+    """
+
+    rank = 2
+
+    def call(self, inputs: Any) -> Any:
+        return jnp.mean(inputs, self._axes, keepdims=self.keepdims)

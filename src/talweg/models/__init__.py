@@ -1,0 +1,6 @@
+"""Models: layers that can be compiled, fitted, evaluated and asked."""
+
+from talweg.models.model import Model
+from talweg.models.sequential import Sequential
+
+__all__ = ["Model", "Sequential"]

@@ -1,0 +1,116 @@
+"""What is checked on the host before a model trains: XLA has no errors at run time."""
+
+import warnings
+from typing import Any
+
+import jax
+import numpy as np
+
+from talweg import losses
+from talweg.core import errors
+from talweg.data.batches import Sample
+
+
+def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """The first part to train on, the last `fraction` to validate on, before shuffling.
+
+    Raises:
+        ValueError: the fraction is not between 0 and 1, or leaves one part without rows.
+        TypeError: the data is a stream.
+    """
+    if not 0 < fraction < 1:
+        raise errors.invalid("fit", "validation_split", "between 0 and 1", fraction)
+    leaves = jax.tree.leaves(x)
+    rows = len(x) if hasattr(x, "columns") or isinstance(leaves[0], (int, float)) else None
+    if rows is None:
+        if not all(hasattr(leaf, "shape") for leaf in leaves):
+            raise errors.wrong_type(
+                "fit", "validation_split", "used with arrays", x, "Pass validation_data instead."
+            )
+        rows = leaves[0].shape[0]
+    at = int(rows * (1 - fraction))
+    if not 0 < at < rows:
+        raise errors.invalid(
+            "fit", "validation_split", "a part that leaves rows on both sides", fraction,
+            f"There are {rows} rows.",
+        )  # fmt: skip
+
+    def cut(part: slice) -> tuple[Any, ...]:
+        def take(value: Any) -> Any:
+            if value is None:
+                return None
+            if hasattr(value, "iloc"):
+                return value.iloc[part]
+            if isinstance(value, dict):
+                return {key: take(item) for key, item in value.items()}
+            if isinstance(value, (list, tuple)) and hasattr(value[0], "shape"):
+                return type(value)(take(item) for item in value)
+            return value[part]
+
+        return take(x), take(y), take(weight)
+
+    train, held = cut(slice(None, at)), cut(slice(at, None))
+    return train, held if held[2] is not None else held[:2]
+
+
+def check_structure(model: Any, sample: Sample) -> None:
+    """Hints about inputs that are legal but seldom meant."""
+    for leaf in jax.tree.leaves(sample.x):
+        if leaf.dtype != np.uint8 or np.asarray(leaf).max(initial=0) <= 16:
+            continue
+        kinds = {type(layer).__name__ for layer in model._flatten_layers()}
+        if not kinds & {"Rescaling", "Normalization", "BatchNormalization", "Embedding"}:
+            warnings.warn(
+                "x holds whole numbers from 0 to 255 (uint8) and the model does not scale "
+                "them; training seldom works so. Divide by 255, or begin with Rescaling(1/255).",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def check_objectives(model: Any, sample: Sample, outputs: Any) -> None:
+    """Hints about losses that do not fit the head of the model."""
+    for loss in model.objectives.losses:
+        if loss is not None and losses.expects_probabilities(loss) and _linear_head(model):
+            warnings.warn(
+                f"{type(loss).__name__ if not hasattr(loss, 'name') else loss.name} expects "
+                "probabilities, but the last layer is linear. Add activation='sigmoid' or "
+                "'softmax' to it, or use the loss with from_logits=True.",
+                UserWarning,
+                stacklevel=4,
+            )
+
+
+def _linear_head(model: Any) -> bool:
+    layers = getattr(model, "layers", [])
+    last = layers[-1] if layers and type(model).__name__ == "Sequential" else None
+    activation = getattr(last, "activation", None)
+    return getattr(activation, "__name__", "") == "linear" and type(last).__name__ == "Dense"
+
+
+def check_values(model: Any, sample: Sample, outputs: Any) -> None:
+    """Refuse targets and indices that would compute to nonsense.
+
+    Raises:
+        ValueError: naming the row and the remedy.
+    """
+    for layer in model._flatten_layers():
+        check = getattr(layer, "check_inputs_host", None)
+        if check is not None and layer is _first_layer(model):
+            check(np.asarray(jax.tree.leaves(sample.x)[0]))
+    if sample.y is None:
+        return
+    objectives = model.objectives
+    for target, output, check in zip(
+        objectives.targets(sample.y),
+        jax.tree.leaves(outputs),
+        objectives.checks(),
+        strict=False,
+    ):
+        if check is not None:
+            check(np.asarray(target), (None, *output.shape[1:]))
+
+
+def _first_layer(model: Any) -> Any:
+    layers = [layer for layer in getattr(model, "layers", [])]
+    return layers[0] if layers else None

@@ -1,0 +1,232 @@
+"""What `compile` was given, resolved against the model's outputs: losses and metrics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from talweg import losses, metrics
+from talweg.core import errors
+from talweg.data.host import rows_of
+from talweg.metrics import Mean, Metric
+
+
+def spread(given: Any, outputs: Sequence[str], what: str, each: bool = False) -> list[Any]:
+    """One item per output, from one for all, a list, or a dict by output name.
+
+    Args:
+        given: what the user passed.
+        outputs: the names of the outputs.
+        what: the argument's name, for messages.
+        each: whether a list that is not as long as the outputs belongs to all of them.
+    """
+    if given is None:
+        return [None] * len(outputs)
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in outputs]
+        if unknown and len(outputs) == 1 and len(given) == 1:
+            return list(given.values())
+        if unknown:
+            raise errors.unknown(f"output in {what}", unknown[0], outputs)
+        return [given.get(name) for name in outputs]
+    if isinstance(given, (list, tuple)):
+        if len(outputs) == 1:
+            return [list(given)] if each else list(given)[:1]
+        if len(given) == len(outputs):
+            return list(given)
+        if not each:
+            raise errors.invalid("compile", what, f"one for each of {len(outputs)} outputs", given)
+    return [given] * len(outputs)
+
+
+def _identifier_name(identifier: Any, resolved: Any) -> str:
+    if isinstance(identifier, str):
+        return identifier
+    return getattr(resolved, "name", None) or getattr(resolved, "__name__", "metric")
+
+
+def _resolve_loss(identifier: Any, y: Any, prediction: Any) -> Any:
+    if identifier is None:
+        return None
+    if str(identifier).lower() in ("crossentropy", "ce"):
+        kind = metrics.crossentropy_for(y.shape, prediction.shape).__name__
+        found = losses.get(kind)
+    else:
+        found = losses.get(identifier)
+    if isinstance(found, losses.Loss):
+        return found
+    name = _identifier_name(identifier, found)
+    return losses.LossFunctionWrapper(found, name=name)
+
+
+def _resolve_metric(identifier: Any, y: Any, prediction: Any) -> Metric:
+    if str(identifier).lower() in ("accuracy", "acc"):
+        found = metrics.accuracy_for(y.shape, prediction.shape)(name=str(identifier))
+    elif str(identifier).lower() in ("crossentropy", "ce"):
+        found = metrics.crossentropy_for(y.shape, prediction.shape)(name=str(identifier))
+    else:
+        found = metrics.get(identifier)
+    name = _identifier_name(identifier, found)
+    if not isinstance(found, Metric):
+        found = metrics.MeanMetricWrapper(found, name=name)
+    found.name = name
+    return found
+
+
+class Entry(NamedTuple):
+    """A metric, the output it looks at, and its key in the logs."""
+
+    metric: Metric
+    output: int
+    weighted: bool
+    key: str
+
+
+class Objectives:
+    """Losses and metrics of a compiled model.
+
+    Built on the first batch, when the shapes of targets and outputs are known.
+
+    Args:
+        loss: name, function, object, or a list or dict of them; None where the model adds
+            its own.
+        loss_weights: a number per output.
+        metrics: names, functions, objects; per output as a list of lists or a dict.
+        weighted_metrics: the same, to be weighted by the sample weights.
+    """
+
+    def __init__(self, loss: Any, loss_weights: Any, metrics: Any, weighted_metrics: Any):
+        self.config = {
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+        }
+        self.built = False
+        self.losses: list[Any] = []
+        self.entries: list[Entry] = []
+        self.loss_tracker = Mean(name="loss")
+        self.output_trackers: list[Mean] = []
+        self.weights: list[float | None] = []
+        self.outputs: list[str] = []
+
+    def build(self, y: Any, prediction: Any, outputs: Sequence[str]) -> None:
+        """Resolve names against shapes.
+
+        Args:
+            y: a batch of targets, or their specs; None where there are none.
+            prediction: the specs of the outputs.
+            outputs: the outputs' names, one for each leaf.
+        """
+        predictions = jax.tree.leaves(prediction)
+        self.outputs = list(outputs)
+        targets = self.targets(y) if y is not None else []
+        has_loss = self.config["loss"] is not None
+        if targets and has_loss and len(targets) != len(predictions):
+            raise ValueError(
+                f"The model has {len(predictions)} outputs, but y has {len(targets)} targets."
+            )
+        if has_loss and not targets:
+            raise ValueError(
+                "The model was compiled with a loss, but no y came. Pass y, or batches (x, y)."
+            )
+        pairs = list(zip(targets, predictions, strict=False))
+        given = spread(self.config["loss"], self.outputs, "loss")
+        weights = spread(self.config["loss_weights"], self.outputs, "loss_weights")
+        self.losses = [_resolve_loss(item, *pair) for item, pair in zip(given, pairs, strict=False)]
+        self.weights = [None if weight is None else float(weight) for weight in weights]
+        several = len(predictions) > 1
+        if several and has_loss:
+            self.output_trackers = [Mean(name=f"{name}_loss") for name in self.outputs]
+        self.entries = []
+        for argument in ("metrics", "weighted_metrics"):
+            listed = spread(self.config[argument], self.outputs, argument, each=True)
+            for output, (items, pair) in enumerate(zip(listed, pairs, strict=False)):
+                for item in _as_list(items):
+                    metric = _resolve_metric(item, *pair)
+                    metric.build(*(leaf.shape for leaf in pair))
+                    prefix = f"{self.outputs[output]}_" if several else ""
+                    key = self._free_key(metric.name, prefix, argument == "weighted_metrics")
+                    self.entries.append(
+                        Entry(metric, output, argument == "weighted_metrics", key)
+                    )
+        self.built = True
+
+    def _free_key(self, name: str, prefix: str, weighted: bool) -> str:
+        taken = {entry.key for entry in self.entries}
+        key = prefix + name
+        if key in taken and weighted:
+            key = f"{prefix}weighted_{name}"
+        count, free = 1, key
+        while free in taken:
+            free, count = f"{key}_{count}", count + 1
+        return free
+
+    def targets(self, y: Any) -> list[Any]:
+        """The targets in the order of the outputs."""
+        if isinstance(y, Mapping) and set(y) == set(self.outputs):
+            return [y[name] for name in self.outputs]
+        return jax.tree.leaves(y)
+
+    def metrics(self) -> list[Metric]:
+        """All metrics: the loss's mean first, then in the order of `compile`."""
+        return [self.loss_tracker, *self.output_trackers, *(e.metric for e in self.entries)]
+
+    def total(self, y: Any, prediction: Any, weight: Any) -> Any:
+        """The weighted sum of the outputs' losses; also counted one by one where several."""
+        predictions = jax.tree.leaves(prediction)
+        targets = self.targets(y) if y is not None else [None] * len(predictions)
+        weights = self._weights_of(weight)
+        terms: list[Any] = []
+        for i, loss in enumerate(self.losses):
+            if loss is None:
+                continue
+            term = loss(targets[i], predictions[i], sample_weight=weights[i])
+            term = term if self.weights[i] is None else term * self.weights[i]
+            terms.append(term)
+            if self.output_trackers:
+                self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))
+        return sum(terms[1:], terms[0]) if terms else jnp.float32(0)
+
+    def observe(self, y: Any, prediction: Any, weight: Any) -> None:
+        """Add a batch to the metrics; runs inside the step."""
+        if not self.entries:
+            return
+        predictions, targets = jax.tree.leaves(prediction), self.targets(y)
+        weights = self._weights_of(weight)
+        for entry in self.entries:
+            entry.metric.update_state(
+                targets[entry.output],
+                predictions[entry.output],
+                sample_weight=weights[entry.output] if entry.weighted else None,
+            )
+
+    def report(self) -> dict[str, Any]:
+        """The logs: loss first, then metrics in the order of `compile`."""
+        trackers = [self.loss_tracker, *self.output_trackers]
+        logs = {tracker.name: tracker.result() for tracker in trackers}
+        for entry in self.entries:
+            result = entry.metric.result()
+            if isinstance(result, Mapping):
+                logs.update(result)
+            else:
+                logs[entry.key] = result
+        return logs
+
+    def _weights_of(self, weight: Any) -> list[Any]:
+        count = max(len(self.outputs), 1)
+        if weight is None or not isinstance(weight, (list, tuple, Mapping)):
+            return [weight] * count
+        return spread(weight, self.outputs, "sample_weight")
+
+    def checks(self) -> list[Callable[[np.ndarray, Any], None] | None]:
+        """For each output, what refuses targets that its loss cannot mean."""
+        return [None if loss is None else losses.checker(loss) for loss in self.losses]
+
+
+def _as_list(items: Any) -> list[Any]:
+    if items is None:
+        return []
+    return list(items) if isinstance(items, (list, tuple)) else [items]

@@ -1,0 +1,178 @@
+"""Sequential: layers one after another."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import jax
+
+from talweg import layers as layers_module
+from talweg.core import dtypes, errors, names
+from talweg.core.serialization import serialize_keras_object
+from talweg.layers import InputLayer, Layer
+from talweg.models.model import Model
+from talweg.ops.keras_tensor import KerasTensor
+
+
+class Sequential(Model):
+    """A stack of layers, each fed with the output of the one before.
+
+    It is built at once where the first layer says its input shape (`Input`,
+    `input_shape=`, `input_dim=`), else when it first sees data.
+
+    Args:
+        layers: layers to begin with.
+        trainable: whether its weights learn.
+        name: its name.
+
+    >>> from talweg.layers import Dense
+    >>> model = Sequential([Dense(4, activation="relu", input_dim=3), Dense(1)])
+    >>> model.output_shape
+    (None, 1)
+    """
+
+    def __init__(
+        self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
+    ):
+        super().__init__(trainable=trainable, name=name)
+        self._stack: list[Layer] = []
+        self._input: InputLayer | None = None
+        for layer in layers or []:
+            self._append(layer)
+        self._build_if_known()
+
+    def add(self, layer: Any, rebuild: bool = True) -> None:
+        """Put a layer on top."""
+        self._append(layer)
+        if rebuild:
+            self._build_if_known()
+
+    def _append(self, layer: Any) -> None:
+        if isinstance(layer, KerasTensor):
+            layer = InputLayer(batch_shape=layer.shape, dtype=layer.dtype, name=layer.name)
+        if isinstance(layer, InputLayer):
+            if self._stack or self._input is not None:
+                raise ValueError("Input must be the first layer of a Sequential model, once.")
+            self._input = layer
+            return
+        if not isinstance(layer, Layer):
+            raise errors.wrong_type(
+                "Sequential", "a layer", "a layer object", layer, "Did you forget the parentheses?"
+            )
+        if any(known.name == layer.name for known in self._stack):
+            raise errors.invalid(
+                "Sequential", "the name of a layer", "unique", layer.name,
+                "Give one of the two another name=….",
+            )  # fmt: skip
+        shape = layer._batch_input_shape
+        if not self._stack and self._input is None and shape is not None:
+            integers = type(layer).__name__ == "Embedding"
+            self._input = InputLayer(
+                batch_shape=shape, dtype="int32" if integers else layer.compute_dtype
+            )
+        self._stack.append(layer)
+
+    def pop(self, rebuild: bool = True) -> Layer:
+        """Take the top layer off and return it."""
+        if not self._stack:
+            raise ValueError("There is no layer to pop: the model is empty.")
+        layer = self._stack.pop()
+        self._trainee = self._predictor = None
+        if rebuild:
+            self._build_if_known()
+        return layer
+
+    def _build_if_known(self) -> None:
+        self.built = False
+        self._trainee = self._predictor = None
+        if self._input is not None and self._stack:
+            self.build(self._input.batch_shape)
+
+    def build(self, input_shape: Any = None) -> None:
+        """Build all layers for inputs of this shape, the batch axis first."""
+        if input_shape is None:
+            if self._input is None:
+                raise errors.invalid("Sequential", "input_shape", "given to build", input_shape)
+            input_shape = self._input.batch_shape
+        dtype = self._input.dtype if self._input is not None else self._input_dtype()
+        x: Any = KerasTensor(input_shape, dtype)
+        for layer in self._stack:
+            x = layer(x)
+        self._output_spec = x
+
+    def _input_dtype(self) -> str:
+        embeds = self._stack and type(self._stack[0]).__name__ == "Embedding"
+        return "int32" if embeds else self.compute_dtype
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        if self._input is not None:
+            self._check_against_input(inputs)
+        for layer in self._stack:
+            inputs = layer(inputs)
+        return inputs
+
+    def _check_against_input(self, inputs: Any) -> None:
+        wanted = self._input.batch_shape  # pyright: ignore[reportOptionalMemberAccess]
+        for leaf in jax.tree.leaves(inputs):
+            fits = len(leaf.shape) == len(wanted) and all(
+                size is None or got is None or size == got
+                for size, got in zip(wanted[1:], leaf.shape[1:], strict=True)
+            )
+            if not fits:
+                raise errors.invalid(
+                    f"Model {self.name!r}", "the input", f"of shape {tuple(wanted)}",
+                    tuple(leaf.shape), "Each row must look like the Input layer says.",
+                )  # fmt: skip
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, without the input."""
+        return list(self._stack)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, the batch axis None."""
+        if not self.built:
+            raise AttributeError(f"{self.name} is not built yet, so its output shape is unknown.")
+        return jax.tree.map(lambda spec: spec.shape, self._output_spec)
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, the batch axis None."""
+        if self._input is not None:
+            return tuple(self._input.batch_shape)
+        return super().input_shape
+
+    def _sublayers(self) -> list[Layer]:
+        return list(self._stack)
+
+    def get_config(self) -> dict[str, Any]:
+        stack = [self._input, *self._stack] if self._input is not None else self._stack
+        config: dict[str, Any] = {
+            "name": self.name,
+            "trainable": self.trainable,
+            "dtype": serialize_keras_object(self.dtype_policy),
+            "layers": [_record(layer) for layer in stack],
+        }
+        if self._build_shape is not None or self.built:
+            config["build_input_shape"] = self.input_shape
+        return config
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Sequential":
+        model = cls(name=config.get("name"), trainable=config.get("trainable", True))
+        for record in config["layers"]:
+            model.add(layers_module.deserialize(record, custom_objects), rebuild=False)
+        if config.get("build_input_shape") is not None and model._stack:
+            model.build(tuple(config["build_input_shape"]))
+        return model
+
+
+def _record(layer: Layer) -> dict[str, Any]:
+    record = serialize_keras_object(layer)
+    built = layer.get_build_config()
+    if built:
+        record["build_config"] = built
+    return record
+
+
+__all__ = ["Sequential", "dtypes", "names"]

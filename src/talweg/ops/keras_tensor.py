@@ -1,0 +1,238 @@
+"""Symbolic tensors, and the one door through which every op takes its arguments.
+
+An op is a plain function over `jax.Array`s under the decorator `op`. The decorator reads
+the annotations: parameters marked `Tensor` may come as variables, NumPy arrays or lists,
+and are handed on as arrays. Where any argument is a `KerasTensor`, the op is not run but
+traced for its output's shape and type.
+"""
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Iterable, Sequence
+from typing import Annotated, Any, ParamSpec, TypeVar
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from talweg.core import errors, names
+from talweg.core.dtypes import standardize_dtype
+from talweg.core.variables import Variable, discard_assignments
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+# What an op accepts as an array: the annotation that `op` looks for.
+Tensor = Annotated[Any, "jax.Array, NumPy array, Variable, KerasTensor, number or nested list"]
+
+# Unknown sizes are tried at two values; what differs in the outputs is unknown there too.
+# Multiples of 2**5, 3, 5 and 7, so that reshape((-1, 6)), strides and poolings divide them.
+_PROBES = (3360, 6720)
+
+
+class KerasTensor:
+    """A tensor known by its shape and type only.
+
+    Args:
+        shape: integers, None where the size is not known.
+        dtype: the type of its entries.
+        name: its name; a free one is made where none is given.
+
+    >>> x = KerasTensor((None, 3))
+    >>> (x + 1.0).shape
+    (None, 3)
+    """
+
+    # Arrays defer to the tensor's reflected operators.
+    __array_priority__ = 200
+
+    def __init__(
+        self, shape: Iterable[int | None], dtype: Any = "float32", name: str | None = None
+    ):
+        self.shape = tuple(None if size is None else operator.index(size) for size in shape)
+        self.dtype = standardize_dtype(dtype)
+        self.name = name or names.auto_name("keras_tensor")
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    def probe(self, unknown: int) -> jax.ShapeDtypeStruct:
+        """The tensor with `unknown` in the place of each size that is not known."""
+        shape = tuple(unknown if size is None else size for size in self.shape)
+        return jax.ShapeDtypeStruct(shape, jnp.dtype(self.dtype))
+
+    def __array__(self, *_: Any, **__: Any) -> np.ndarray:
+        raise errors.wrong_type(
+            "numpy.asarray", "the array", "one with values", self, "A KerasTensor has a shape only."
+        )
+
+    def __bool__(self) -> bool:
+        raise TypeError("A KerasTensor has no value, so it cannot be a condition.")
+
+    def __len__(self) -> int:
+        if not self.shape or self.shape[0] is None:
+            raise TypeError(f"The length of {self!r} is not known.")
+        return self.shape[0]
+
+    def __iter__(self) -> Any:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, key: Any) -> Any:
+        return compute_output_spec(operator.getitem, self, key)
+
+    def __repr__(self) -> str:
+        return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
+
+
+def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:
+    """An operator of KerasTensor that infers the result's shape."""
+
+    def method(self: KerasTensor, *other: Any) -> Any:
+        arguments = (*other, self) if reflected else (self, *other)
+        return compute_output_spec(operation, *arguments)
+
+    return method
+
+
+for _name in [
+    "add",
+    "sub",
+    "mul",
+    "truediv",
+    "floordiv",
+    "mod",
+    "pow",
+    "matmul",
+    "and",
+    "or",
+    "xor",
+]:
+    _operation = getattr(operator, f"__{_name}__")
+    setattr(KerasTensor, f"__{_name}__", _forward(_operation))
+    setattr(KerasTensor, f"__r{_name}__", _forward(_operation, reflected=True))
+for _name in ["ne", "lt", "le", "gt", "ge", "neg", "abs", "invert"]:
+    setattr(KerasTensor, f"__{_name}__", _forward(getattr(operator, f"__{_name}__")))
+
+
+def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """What `function` would return, its arrays as `KerasTensor`s; nothing is computed.
+
+    The function is traced, twice where a size is unknown. It may read and assign
+    variables: their values stay as they were.
+
+    Args:
+        function: over arrays; it receives tracers in the place of KerasTensors.
+        args, kwargs: its arguments, KerasTensors at any depth in lists and dicts.
+
+    Raises:
+        Exception: whatever the function raises at these shapes.
+
+    >>> compute_output_spec(lambda x: x.reshape(-1, 6), KerasTensor((None, 3))).shape
+    (None, 6)
+    """
+    leaves, tree = jax.tree.flatten((args, kwargs))
+    symbolic = [i for i, leaf in enumerate(leaves) if isinstance(leaf, KerasTensor)]
+
+    def call(arrays: Sequence[Any]) -> Any:
+        filled = list(leaves)
+        for i, array in zip(symbolic, arrays, strict=True):
+            filled[i] = array
+        positional, keyword = jax.tree.unflatten(tree, filled)
+        with discard_assignments():
+            return function(*positional, **keyword)
+
+    def outputs(unknown: int) -> Any:
+        return jax.eval_shape(call, [leaves[i].probe(unknown) for i in symbolic])
+
+    if all(None not in leaves[i].shape for i in symbolic):
+        return jax.tree.map(lambda out: KerasTensor(out.shape, out.dtype), outputs(0))
+    return jax.tree.map(_merged, *map(outputs, _PROBES))
+
+
+def _merged(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> KerasTensor:
+    sizes = zip(one.shape, other.shape, strict=True)
+    return KerasTensor((a if a == b else None for a, b in sizes), one.dtype)
+
+
+def is_symbolic(*trees: Any) -> bool:
+    """Whether a KerasTensor is among the leaves.
+
+    >>> is_symbolic([1, KerasTensor((2,))])
+    True
+    """
+    return any(isinstance(leaf, KerasTensor) for leaf in jax.tree.leaves(trees))
+
+
+def op(function: Callable[P, R]) -> Callable[P, R]:
+    """Make an op of a function over arrays: see the head of this file."""
+    parameters = inspect.signature(function).parameters
+    marked = frozenset(name for name, p in parameters.items() if p.annotation is Tensor)
+    positions = tuple(
+        name in marked for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL
+    )
+    rest = any(p.kind is p.VAR_POSITIONAL and p.annotation is Tensor for p in parameters.values())
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if is_symbolic(args, kwargs):
+            return compute_output_spec(call, *args, **kwargs)
+        padded = positions + (rest,) * (len(args) - len(positions))
+        positional = [_array(a) if m else _plain(a) for a, m in zip(args, padded, strict=False)]
+        keyword = {k: _array(a) if k in marked else _plain(a) for k, a in kwargs.items()}
+        return function(*positional, **keyword)  # pyright: ignore[reportCallIssue]
+
+    return call
+
+
+def _plain(value: Any) -> Any:
+    """The value of a variable, also inside lists; everything else untouched."""
+    if isinstance(value, Variable):
+        return value.value
+    if type(value) in (list, tuple) and any(isinstance(v, (Variable, list, tuple)) for v in value):
+        return type(value)(_plain(item) for item in value)
+    return value
+
+
+def _array(value: Any) -> Any:
+    """An array of what came; Python's numbers stay weakly typed, as JAX wants them."""
+    if value is None or isinstance(value, (jax.Array, int, float, complex)):
+        return value
+    return as_array(value)
+
+
+def as_array(value: Any, dtype: Any = None) -> jax.Array:
+    """`value` on the device; NumPy's 64-bit integers are checked before they are narrowed.
+
+    Raises:
+        ValueError: an integer does not fit the 32-bit type JAX will keep it in; Keras
+            wraps it around.
+    """
+    value = _plain(value)
+    if isinstance(value, (list, tuple)) and not any(
+        isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(value)
+    ):
+        value = np.asarray(value)
+        if value.dtype == np.float64:
+            value = value.astype(jnp.dtype(standardize_dtype(None)))
+    if isinstance(value, (np.ndarray, np.generic)) and value.dtype in (np.int64, np.uint64):
+        _check_range(np.asarray(value), dtype)
+    dtype = None if dtype is None else jax.dtypes.canonicalize_dtype(standardize_dtype(dtype))
+    return jnp.asarray(value, dtype)
+
+
+def _check_range(value: np.ndarray, dtype: Any) -> None:
+    kept = jax.dtypes.canonicalize_dtype(value.dtype if dtype is None else standardize_dtype(dtype))
+    if not np.issubdtype(kept, np.integer) or kept.itemsize == 8 or value.size == 0:
+        return
+    limits = np.iinfo(kept)
+    for extreme in (int(value.min()), int(value.max())):
+        if not limits.min <= extreme <= limits.max:
+            raise errors.invalid(
+                "convert_to_tensor",
+                "every integer",
+                f"within {kept} [{limits.min}, {limits.max}]",
+                extreme,
+                "Subtract an offset, or hash large identifiers first.",
+            )

@@ -1,0 +1,29 @@
+"""Keras's `random`: draws from seeds, and the generator of seeds."""
+
+from talweg.core.random import SeedGenerator
+from talweg.ops.random import (
+    beta,
+    binomial,
+    categorical,
+    dropout,
+    gamma,
+    normal,
+    randint,
+    shuffle,
+    truncated_normal,
+    uniform,
+)
+
+__all__ = [
+    "SeedGenerator",
+    "beta",
+    "binomial",
+    "categorical",
+    "dropout",
+    "gamma",
+    "normal",
+    "randint",
+    "shuffle",
+    "truncated_normal",
+    "uniform",
+]

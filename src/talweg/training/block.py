@@ -1,0 +1,206 @@
+"""A block: K steps run as one compiled program.
+
+The loop inside is `fori_loop` with its bounds as data, so one compilation serves every
+block length. Batches are gathered inside from rows that lie on the device.
+
+Two programs stand behind a block. `loop` runs many steps in one call. `single` runs one
+step outside any loop: for the last, smaller batch; where a callback wants the weights
+after every step; and for steps with convolutions on a CPU, whose weight gradient XLA
+runs about 18 times slower inside a loop (measured with jax 0.10.2; with a step of
+milliseconds, the microseconds of a call do not matter).
+
+Hyperparameters go in and are never written back, so a rate that another thread sets
+while a block runs is not lost.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from talweg.data import Chunk
+from talweg.training.state import TrainState
+from talweg.training.step import Step
+
+# Steps whose logs one block can return; bounds the length of blocks that do.
+TRACED = 256
+
+# Primitives that XLA runs much slower inside a loop on a CPU.
+_SLOW_IN_LOOPS = frozenset({"conv_general_dilated"})
+
+
+class Program:
+    """The compiled forms of one step.
+
+    Args:
+        step: `(state, batch) -> state`, pure.
+        report: `(state) -> {name: value}`, computed at the end of a block.
+        moving: the fields of the state that the step changes; the others go in and are
+            not copied out. Hyperparameters never move.
+
+    Attributes:
+        traces: how often each program was traced, by name: what must not grow.
+    """
+
+    def __init__(
+        self,
+        step: Step,
+        report: Callable[[TrainState], Any],
+        moving: Sequence[str] = TrainState._fields,
+    ):
+        self.step = step
+        self.report = report
+        self.moving = frozenset(moving)
+        self.traces: dict[str, int] = {}
+        self._slow_in_loops: bool | None = None
+        self._single = self._compiled("single", self._one)
+        self._loop = self._compiled("loop", self._many)
+        self._traced = self._compiled("traced", self._many_traced)
+
+    def _compiled(self, name: str, function: Callable[..., Any]) -> Any:
+        def counted(*args: Any) -> Any:
+            self.traces[name] = self.traces.get(name, 0) + 1
+            return function(*args)
+
+        return jax.jit(counted, donate_argnums=1)
+
+    # -- the programs ----------------------------------------------------------------
+
+    def split(self, state: TrainState) -> tuple[TrainState, TrainState]:
+        """The state as what stands still during a block and what moves."""
+        still = state._replace(**dict.fromkeys(self.moving, ()))
+        moved = state._replace(**{f: () for f in state._fields if f not in self.moving})
+        if "optimizer" in self.moving:
+            still = still._replace(optimizer=state.optimizer.hyper)
+            moved = moved._replace(optimizer=state.optimizer._replace(hyper={}))
+        return still, moved
+
+    def join(self, still: TrainState, moved: TrainState) -> TrainState:
+        """The whole state again."""
+        chosen = {f: getattr(moved if f in self.moving else still, f) for f in moved._fields}
+        if "optimizer" in self.moving:
+            chosen["optimizer"] = moved.optimizer._replace(hyper=still.optimizer)
+        return TrainState(**chosen)
+
+    def _one(self, still: Any, moved: Any, data: Any, rows: Any) -> Any:
+        state = self.step(self.join(still, moved), _gather(data, rows))
+        return self.split(state)[1], self.report(state)
+
+    def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
+        def body(i: Any, moved: TrainState) -> TrainState:
+            return self.split(self.step(self.join(still, moved), _gather(data, order[i])))[1]
+
+        moved = jax.lax.fori_loop(start, start + count, body, moved)
+        return moved, self.report(self.join(still, moved))
+
+    def _many_traced(
+        self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
+    ) -> Any:
+        shapes = jax.eval_shape(lambda moved: self.report(self.join(still, moved)), moved)
+        empty = jax.tree.map(lambda a: jnp.zeros((TRACED, *a.shape), a.dtype), shapes)
+
+        def body(i: Any, carry: Any) -> Any:
+            moved, history = carry
+            state = self.step(self.join(still, moved), _gather(data, order[i]))
+            logs = self.report(state)
+            history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
+            return self.split(state)[1], history
+
+        return jax.lax.fori_loop(start, start + count, body, (moved, empty))
+
+    # -- running them ----------------------------------------------------------------
+
+    def begin(self, chunk: Chunk, state: TrainState, per_step: str) -> "Passage":
+        """Start on a chunk.
+
+        Args:
+            chunk: rows on the device and their order.
+            state: the state, for its shapes.
+            per_step: "no", or what is wanted after every step: "logs" or "weights".
+        """
+        return Passage(self, chunk, "steps" if self._stepwise(chunk, state, per_step) else per_step)
+
+    def _stepwise(self, chunk: Chunk, state: TrainState, per_step: str) -> bool:
+        if per_step == "weights":
+            return True
+        if self._slow_in_loops is None:
+            self._slow_in_loops = False
+            if jax.default_backend() == "cpu":
+                rows = jnp.asarray(chunk.order[: chunk.batch_size])
+                traced = self._single.trace(*self.split(state), chunk.data, rows)
+                self._slow_in_loops = any(
+                    name in _SLOW_IN_LOOPS for name in _primitives(traced.jaxpr.jaxpr)
+                )
+        return self._slow_in_loops
+
+
+class Passage:
+    """The way of a program through one chunk.
+
+    Attributes:
+        chunk: the chunk.
+    """
+
+    def __init__(self, program: Program, chunk: Chunk, mode: str):
+        self.chunk = chunk
+        self._program, self._data, self._mode = program, chunk.data, mode
+        self._full = len(chunk.order) // chunk.batch_size
+        head = chunk.order[: self._full * chunk.batch_size]
+        self._has_tail = len(head) < len(chunk.order)
+        self._order = None
+        if mode != "steps":
+            self._order = jnp.asarray(head.reshape(self._full, chunk.batch_size))
+        self._step = 0
+
+    @property
+    def step(self) -> int:
+        """How many steps of the chunk are done."""
+        return self._step
+
+    @property
+    def longest(self) -> int:
+        """How many steps the next call may run; 0 at the end."""
+        remaining = self._full - self._step
+        if remaining > 0:
+            return min(remaining, {"steps": 1, "logs": TRACED}.get(self._mode, remaining))
+        return 1 if remaining == 0 and self._has_tail else 0
+
+    def advance(self, state: TrainState, count: int) -> tuple[TrainState, list[Any]]:
+        """Run `count` steps; the new state, and the logs of each step or of the last."""
+        program, start = self._program, self._step
+        self._step += count
+        still, moved = program.split(state)
+        if self._mode == "steps" or start >= self._full:
+            rows = jnp.asarray(self.rows(start))
+            moved, logs = program._single(still, moved, self._data, rows)
+            history = [jax.device_get(logs)]
+        elif self._mode == "logs":
+            moved, logs = program._traced(still, moved, self._data, self._order, start, count)
+            logs = jax.device_get(logs)
+            history = [jax.tree.map(lambda h, i=i: h[i], logs) for i in range(count)]
+        else:
+            moved, logs = program._loop(still, moved, self._data, self._order, start, count)
+            history = [jax.device_get(logs)]
+        return program.join(still, moved), history
+
+    def rows(self, step: int) -> np.ndarray:
+        """The row numbers of a step of this chunk."""
+        size = self.chunk.batch_size
+        return self.chunk.order[step * size : (step + 1) * size]
+
+
+def _gather(data: Any, rows: Any) -> Any:
+    return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
+
+
+def _primitives(jaxpr: Any) -> Iterator[str]:
+    """The names of all primitives in a jaxpr and in those inside it."""
+    for equation in jaxpr.eqns:
+        yield equation.primitive.name
+        for value in equation.params.values():
+            for inner in value if isinstance(value, (tuple, list)) else (value,):
+                inner = getattr(inner, "jaxpr", inner)
+                if hasattr(inner, "eqns"):
+                    yield from _primitives(inner)

@@ -1,0 +1,103 @@
+"""The step: one batch, one update, as a pure function.
+
+    loss, (fixed, metrics) = objective(params, fixed, metrics, batch)
+    params, optimizer <- update(grad loss)
+
+A step whose loss is not finite leaves the state as it was and is remembered in
+`first_bad`; so does every step after it, until somebody has looked.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from talweg.training.state import NEVER, TrainState
+
+Step = Callable[[TrainState, Any], TrainState]
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """What is trained, as pure functions; the engine knows no layers.
+
+    Attributes:
+        objective: `(params, fixed, metrics, batch, training, key) -> (loss, (fixed,
+            metrics))`; the loss is a scalar, penalties included.
+        update: `(grads, optimizer state, params) -> (params, optimizer state)`.
+        scale: `(loss, optimizer state) -> loss` as it is to be differentiated.
+    """
+
+    objective: Callable[..., tuple[Any, tuple[Any, Any]]]
+    update: Callable[[Any, Any, Any], tuple[Any, Any]]
+    scale: Callable[[Any, Any], Any] = lambda loss, state: loss
+
+
+def task_of(
+    apply: Callable[..., tuple[Any, Any]],
+    loss: Callable[[Any, Any, Any], Any],
+    update: Callable[[Any, Any, Any], tuple[Any, Any]],
+) -> Task:
+    """A task from a model as a function, a loss and an optimizer's `update`.
+
+    The metrics are the running (sum of losses, count of rows).
+
+    Args:
+        apply: `(params, fixed, x, training, key) -> (prediction, fixed)`.
+        loss: `(y, prediction, weight) -> scalar`.
+        update: `(grads, optimizer state, params) -> (params, optimizer state)`.
+    """
+
+    def objective(
+        params: Any, fixed: Any, metrics: Any, batch: Any, training: bool, key: Any
+    ) -> tuple[Any, tuple[Any, Any]]:
+        x, y, weight = batch
+        prediction, fixed = apply(params, fixed, x, training, key)
+        value = loss(y, prediction, weight)
+        rows = jax.tree.leaves(x)[0].shape[0]
+        return value, (fixed, (metrics[0] + value * rows, metrics[1] + rows))
+
+    return Task(objective, update)
+
+
+def make_step(task: Task) -> Step:
+    """The training step of a task."""
+
+    def step(state: TrainState, batch: Any) -> TrainState:
+        key = None
+        if state.key is not None:
+            key = jax.random.fold_in(state.key, state.optimizer.iterations)
+
+        def scaled(params: Any) -> tuple[Any, Any]:
+            loss, aux = task.objective(params, state.fixed, state.metrics, batch, True, key)
+            return task.scale(loss, state.optimizer), (loss, aux)
+
+        grads, (loss, (fixed, metrics)) = jax.grad(scaled, has_aux=True)(state.params)
+        params, optimizer = task.update(grads, state.optimizer, state.params)
+        moved = state._replace(params=params, fixed=fixed, optimizer=optimizer, metrics=metrics)
+        return keep_if_bad(state, moved, jnp.isfinite(loss))
+
+    return step
+
+
+def keep_if_bad(state: TrainState, moved: TrainState, finite: Any) -> TrainState:
+    """`moved`, or `state` as it was where this or an earlier step was not finite."""
+    iteration = state.optimizer.iterations
+    first_bad = jnp.where(finite, state.first_bad, jnp.minimum(state.first_bad, iteration))
+    fine = first_bad == NEVER
+    kept = jax.tree.map(lambda new, old: jnp.where(fine, new, old), moved, state)
+    return kept._replace(first_bad=first_bad)
+
+
+def make_test_step(task: Task) -> Step:
+    """The evaluation step of a task: metrics only."""
+
+    def step(state: TrainState, batch: Any) -> TrainState:
+        _, (_, metrics) = task.objective(
+            state.params, state.fixed, state.metrics, batch, False, state.key
+        )
+        return state._replace(metrics=metrics)
+
+    return step

@@ -1,0 +1,96 @@
+"""Keras's `utils`: seeds, labels, custom objects, the progress bar."""
+
+from typing import Any
+
+import numpy as np
+
+from talweg.backend import clear_session
+from talweg.callbacks import Progbar
+from talweg.core import errors
+from talweg.core.random import set_random_seed
+from talweg.core.serialization import (
+    CustomObjectScope,
+    custom_object_scope,
+    deserialize_keras_object,
+    get_custom_objects,
+    get_registered_name,
+    get_registered_object,
+    register_keras_serializable,
+    serialize_keras_object,
+)
+from talweg.data import PyDataset
+
+Sequence = PyDataset
+
+__all__ = [
+    "CustomObjectScope",
+    "Progbar",
+    "PyDataset",
+    "Sequence",
+    "clear_session",
+    "custom_object_scope",
+    "deserialize_keras_object",
+    "get_custom_objects",
+    "get_registered_name",
+    "get_registered_object",
+    "normalize",
+    "pack_x_y_sample_weight",
+    "register_keras_serializable",
+    "serialize_keras_object",
+    "set_random_seed",
+    "to_categorical",
+    "unpack_x_y_sample_weight",
+]
+
+
+def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
+    """Class numbers as one-hot rows.
+
+    Args:
+        x: integers from 0, of any shape; a last axis of size 1 is dropped.
+        num_classes: the number of classes; the largest number + 1 by default.
+
+    Raises:
+        ValueError: a number outside 0 … num_classes - 1.
+
+    >>> to_categorical([0, 2]).tolist()
+    [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
+    """
+    labels = np.asarray(x, dtype="int64")
+    if labels.ndim > 1 and labels.shape[-1] == 1:
+        labels = labels[..., 0]
+    count = num_classes or int(labels.max(initial=-1)) + 1
+    if labels.size and not (0 <= labels.min() and labels.max() < count):
+        bad = labels[(labels < 0) | (labels >= count)].flat[0]
+        raise errors.invalid("to_categorical", "every label", f"in 0 … {count - 1}", int(bad))
+    return np.eye(count, dtype="float32")[labels]
+
+
+def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
+    """`x` divided by its norm along an axis; zeros stay zeros.
+
+    >>> normalize([[3.0, 4.0]]).round(1).tolist()
+    [[0.6, 0.8]]
+    """
+    x = np.asarray(x, dtype="float32")
+    norm = np.linalg.norm(x, ord=order, axis=axis, keepdims=True)
+    return x / np.where(norm == 0, 1, norm)
+
+
+def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:
+    """`(x, y, sample_weight)` from what `train_step` is given, None for what is missing."""
+    if isinstance(data, list):
+        data = tuple(data)
+    if not isinstance(data, tuple):
+        return data, None, None
+    if not 1 <= len(data) <= 3:
+        raise errors.invalid("unpack_x_y_sample_weight", "data", "of 1 to 3 parts", len(data))
+    x, y, weight = (*data, None, None)[:3]
+    return x, y, weight
+
+
+def pack_x_y_sample_weight(x: Any, y: Any = None, sample_weight: Any = None) -> Any:
+    """The inverse of `unpack_x_y_sample_weight`."""
+    if sample_weight is not None:
+        return (x, y, sample_weight)
+    return (x, y) if y is not None else (x,)
