@@ -25,10 +25,12 @@ from talweg.metrics import Metric
 from talweg.models import Model, Sequential
 from talweg.ops.keras_tensor import KerasTensor
 from talweg.optimizers import Optimizer, schedules
+from talweg.search import Comparison, compare
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "Comparison",
     "DTypePolicy",
     "Input",
     "InputSpec",
@@ -44,6 +46,7 @@ __all__ = [
     "activations",
     "backend",
     "callbacks",
+    "compare",
     "constraints",
     "initializers",
     "layers",

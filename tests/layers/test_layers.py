@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from talweg import layers
+from talweg.core.variables import lend
 
 IMAGE = np.ones((1, 8, 8, 3), np.float32)
 
@@ -221,6 +222,33 @@ def test_dropout_draws_another_mask_each_time_and_the_same_after_the_same_seed()
     reference = keras.layers.Dropout(0.5, seed=1)
     assert np.array_equal(first, reference(x, training=True))
     assert np.array_equal(second, reference(x, training=True))
+
+
+def test_layers_that_are_vmapped_over_their_weights_equal_those_in_a_loop():
+    stack = [
+        layers.Conv2D(4, 3, activation="relu"),
+        layers.MaxPooling2D(),
+        layers.BatchNormalization(),
+        layers.Dropout(0.5, seed=1),
+        layers.Flatten(),
+        layers.Dense(3),
+    ]
+    x = np.random.default_rng(0).normal(size=(2, 8, 8, 3)).astype(np.float32)
+
+    def run(arrays, x):
+        with lend(variables, arrays):
+            for layer in stack:
+                x = layer(x, training=True)
+        return x
+
+    y = x
+    for layer in stack:
+        y = layer(y)
+    variables = [variable for layer in stack for variable in layer.variables]
+    members = [[v.value + i for v in variables] for i in range(3)]
+    together = jax.vmap(run, (0, None))([jnp.stack(each) for each in zip(*members, strict=True)], x)
+    for member, result in zip(members, together, strict=True):
+        np.testing.assert_allclose(result, run(member, x), rtol=1e-4, atol=1e-5)
 
 
 # -- Normalization -------------------------------------------------------------------

@@ -8,7 +8,10 @@ Two sources, both with the same bits in every process:
   that counts its own draws, so that it is saved, resumed and vmapped like any other.
 """
 
+import contextlib
+import random
 import secrets
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -33,13 +36,23 @@ def set_random_seed(seed: int) -> None:
     Args:
         seed: an integer in [0, 2**32).
     """
-    import random
-
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
         raise errors.invalid("set_random_seed", "seed", "an integer in [0, 2**32)", seed)
     random.seed(int(seed))
     np.random.seed(int(seed))
     _Stream.generator = np.random.default_rng(int(seed))
+
+
+@contextlib.contextmanager
+def preserved() -> Iterator[None]:
+    """Put all global generators back to where they were when the block ends."""
+    kept = (random.getstate(), np.random.get_state(), _Stream.generator)
+    try:
+        yield
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+        _Stream.generator = kept[2]
 
 
 def draw_seed() -> int:

@@ -6,10 +6,17 @@ from typing import Any
 from talweg.core.serialization import Catalog
 from talweg.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from talweg.layers.base import InputSpec, Layer
+from talweg.layers.batch_normalization import BatchNormalization
 from talweg.layers.convolution import Conv1D, Conv2D
 from talweg.layers.dense import Dense
 from talweg.layers.dropout import AlphaDropout, Dropout, SpatialDropout1D, SpatialDropout2D
 from talweg.layers.embedding import Embedding
+from talweg.layers.global_pooling import (
+    GlobalAveragePooling1D,
+    GlobalAveragePooling2D,
+    GlobalMaxPooling1D,
+    GlobalMaxPooling2D,
+)
 from talweg.layers.input_layer import Input, InputLayer
 from talweg.layers.lambda_layer import Lambda
 from talweg.layers.merging import (
@@ -31,14 +38,10 @@ from talweg.layers.merging import (
     subtract,
 )
 from talweg.layers.noise import ActivityRegularization, GaussianDropout, GaussianNoise
-from talweg.layers.normalization import BatchNormalization, LayerNormalization, UnitNormalization
+from talweg.layers.normalization import LayerNormalization, UnitNormalization
 from talweg.layers.pooling import (
     AveragePooling1D,
     AveragePooling2D,
-    GlobalAveragePooling1D,
-    GlobalAveragePooling2D,
-    GlobalMaxPooling1D,
-    GlobalMaxPooling2D,
     MaxPooling1D,
     MaxPooling2D,
 )

@@ -194,7 +194,7 @@ class Softmax(Elementwise):
         self.axis = axis
 
     def call(self, inputs: Any, mask: Any = None) -> Any:
-        axis = tuple(self.axis) if isinstance(self.axis, (list, tuple)) else self.axis
+        axis: Any = tuple(self.axis) if isinstance(self.axis, (list, tuple)) else self.axis
         if mask is None:
             return activations.softmax(inputs, axis)
         kept = mask if mask.dtype == bool else mask > 0.5

@@ -47,8 +47,7 @@ def number(
     >>> number("Dropout", "rate", 0.5, below=1.0)
     0.5
     """
-    real = isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-    if not real or not minimum <= value < below:
+    if not _is_real(value) or not minimum <= value < below:
         expected = f"a number in [{minimum:g}, {below:g})"
         raise errors.invalid(owner, name, expected, value)
     return value
@@ -85,6 +84,10 @@ def fields(layer: Any, *names: str) -> dict[str, Any]:
         name: value if isinstance(value, tuple) else serialize_keras_object(value)
         for name, value in values.items()
     }
+
+
+def _is_real(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
 
 
 def _is_integer(value: Any) -> bool:

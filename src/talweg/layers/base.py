@@ -10,9 +10,10 @@ import functools
 import inspect
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import jax
+import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -70,12 +71,14 @@ class Layer:
     [1.0, 2.0]
     """
 
+    _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
+
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "build" in vars(cls):
             cls.build = _building(cls.build)  # type: ignore[method-assign]
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> "Layer":
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         layer = super().__new__(cls)
         layer._init_arguments = (args, kwargs)
         return layer

@@ -3,9 +3,9 @@
 import warnings
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from talweg import constraints, initializers, regularizers
 from talweg.core import errors
@@ -87,7 +87,7 @@ class Embedding(Layer):
         )
 
     def call(self, inputs: Any) -> Any:
-        if not isinstance(inputs, jax.core.Tracer):
+        if not isinstance(inputs, Tracer):
             inputs = np.asarray(inputs)
             self.check_inputs_host(inputs)
         indices = jnp.asarray(inputs).astype("int32")

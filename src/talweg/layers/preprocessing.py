@@ -216,7 +216,8 @@ def _batches(data: Any) -> Iterator[np.ndarray]:
             "Normalization.adapt", "the data", "an array or an iterable of batches", data
         )
     if sequence:
-        data = map(data.__getitem__, range(len(data)))
+        items: Any = data
+        data = map(items.__getitem__, range(len(items)))
     for batch in data:
         batch = batch[0] if isinstance(batch, tuple) else batch
         if not hasattr(batch, "shape"):

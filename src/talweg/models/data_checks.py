@@ -71,7 +71,7 @@ def check_structure(model: Any, sample: Sample) -> None:
 def check_objectives(model: Any, sample: Sample, outputs: Any) -> None:
     """Hints about losses that do not fit the head of the model."""
     for loss in model.objectives.losses:
-        if loss is not None and losses.expects_probabilities(loss) and _linear_head(model):
+        if loss is not None and losses.expects_probabilities(loss) and linear_head(model):
             warnings.warn(
                 f"{type(loss).__name__ if not hasattr(loss, 'name') else loss.name} expects "
                 "probabilities, but the last layer is linear. Add activation='sigmoid' or "
@@ -81,7 +81,8 @@ def check_objectives(model: Any, sample: Sample, outputs: Any) -> None:
             )
 
 
-def _linear_head(model: Any) -> bool:
+def linear_head(model: Any) -> bool:
+    """Whether the last layer is a Dense without activation."""
     layers = getattr(model, "layers", [])
     last = layers[-1] if layers and type(model).__name__ == "Sequential" else None
     activation = getattr(last, "activation", None)

@@ -63,7 +63,7 @@ class Model(Layer):
         self.stop_training = False
         self.history: History | None = None
         self._trainee: ModelTrainee | None = None
-        self._compile_arguments: dict[str, Any] = {}
+        self.compile_arguments: dict[str, Any] = {}
         self._columns: list[str] | None = None
         self._predictor: Callable[..., Any] | None = None
 
@@ -125,7 +125,7 @@ class Model(Layer):
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self._trainee = None
-        self._compile_arguments = {
+        self.compile_arguments = {
             "optimizer": self.optimizer,
             "loss": loss,
             "loss_weights": loss_weights,
@@ -143,7 +143,7 @@ class Model(Layer):
 
     def get_compile_config(self) -> dict[str, Any]:
         """What `compile` was given, as records."""
-        return serialize_keras_object(self._compile_arguments)
+        return serialize_keras_object(self.compile_arguments)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile as `get_compile_config` recorded."""
@@ -152,7 +152,7 @@ class Model(Layer):
     @property
     def loss(self) -> Any:
         """The loss as `compile` was given it."""
-        return self._compile_arguments.get("loss")
+        return self.compile_arguments.get("loss")
 
     @property
     def metrics(self) -> list[Metric]:
@@ -442,7 +442,7 @@ class Model(Layer):
         """
         x = self._named_columns(x)
         batches = open_batches(x, batch_size=batch_size, steps=steps)
-        self._build_on(batches.example().x)
+        self.build_on(batches.example().x)
         if not isinstance(callbacks, CallbackList):
             callbacks = CallbackList(callbacks, model=self, verbose=0, epochs=1, steps=batches.steps)
         return predict_batches(self._predict_function(), batches, callbacks)
@@ -481,7 +481,7 @@ class Model(Layer):
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
         batches = _one_batch(x, None, None, None)
-        self._build_on(batches.example().x)
+        self.build_on(batches.example().x)
         return predict_batches(self._predict_function(), batches, CallbackList())
 
     def _on_batch(self, batches: ArrayBatches, phase: str, return_dict: bool) -> Any:
@@ -512,21 +512,27 @@ class Model(Layer):
                 "model.compile(optimizer=…, loss=…)."
             )
 
-    def _build_on(self, x: Any) -> Any:
+    def build_on(self, x: Any) -> Any:
         """Make all variables for inputs like `x`; returns the specs of the outputs."""
         specs = jax.tree.map(lambda a: KerasTensor(a.shape, a.dtype), x)
         with call_context(False):
             return self(specs, training=False)
 
+    def prepare(self, example: Sample) -> Any:
+        """Build for batches like `example` and resolve losses and metrics; the outputs' specs."""
+        assert self.objectives is not None
+        data_checks.check_structure(self, example)
+        outputs = self.build_on(example.x)
+        if not self.objectives.built:
+            self.objectives.build(example.y, outputs, self._output_names(outputs))
+        data_checks.check_objectives(self, example, outputs)
+        return outputs
+
     def _prepare(self, batches: Batches, training: bool = True) -> ModelTrainee:
         """Build the model, resolve the losses, check the data, make the programs."""
         assert self.objectives is not None
         example = batches.example()
-        data_checks.check_structure(self, example)
-        outputs = self._build_on(example.x)
-        if not self.objectives.built:
-            self.objectives.build(example.y, outputs, self._output_names(outputs))
-        data_checks.check_objectives(self, example, outputs)
+        outputs = self.prepare(example)
         batches.check(lambda sample: data_checks.check_values(self, sample, outputs))
         known = self._trainee
         ids = [id(variable) for variable in self.trainable_variables]
@@ -557,7 +563,7 @@ class Model(Layer):
             parts = [data, None, None]
         x = self._named_columns(parts[0])
         batches = open_batches(x, *parts[1:], batch_size=batch_size, steps=steps)
-        outputs = self._build_on(batches.example().x)
+        outputs = self.build_on(batches.example().x)
         data_checks.check_objectives(self, batches.example(), outputs)
         batches.check(lambda sample: data_checks.check_values(self, sample, outputs))
         return batches
@@ -565,7 +571,7 @@ class Model(Layer):
     def _classes(self, class_weight: Any, x: Any) -> int | None:
         if class_weight is None:
             return None
-        if self.objectives is not None and self._compile_arguments.get("loss") is not None:
+        if self.objectives is not None and self.compile_arguments.get("loss") is not None:
             shape = getattr(self, "output_shape", None)
             return shape[-1] if shape else None
         return None

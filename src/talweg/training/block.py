@@ -85,12 +85,12 @@ class Program:
         return TrainState(**chosen)
 
     def _one(self, still: Any, moved: Any, data: Any, rows: Any) -> Any:
-        state = self.step(self.join(still, moved), _gather(data, rows))
+        state = self.step(self.join(still, moved), gather(data, rows))
         return self.split(state)[1], self.report(state)
 
     def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
-            return self.split(self.step(self.join(still, moved), _gather(data, order[i])))[1]
+            return self.split(self.step(self.join(still, moved), gather(data, order[i])))[1]
 
         moved = jax.lax.fori_loop(start, start + count, body, moved)
         return moved, self.report(self.join(still, moved))
@@ -103,7 +103,7 @@ class Program:
 
         def body(i: Any, carry: Any) -> Any:
             moved, history = carry
-            state = self.step(self.join(still, moved), _gather(data, order[i]))
+            state = self.step(self.join(still, moved), gather(data, order[i]))
             logs = self.report(state)
             history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
             return self.split(state)[1], history
@@ -191,7 +191,7 @@ class Passage:
         return self.chunk.order[step * size : (step + 1) * size]
 
 
-def _gather(data: Any, rows: Any) -> Any:
+def gather(data: Any, rows: Any) -> Any:
     return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
 
 

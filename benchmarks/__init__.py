@@ -1,0 +1,1 @@
+"""Talweg and its peers, measured side by side: `python -m benchmarks`."""

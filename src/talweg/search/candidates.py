@@ -1,0 +1,122 @@
+"""What is compared: optimizers under labels, rates on a grid, folds of the data."""
+
+import inspect
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from talweg import optimizers
+from talweg.core import errors
+from talweg.core.names import to_snake_case
+from talweg.optimizers import Optimizer
+
+GRID = 9
+
+
+def labelled(given: Any) -> dict[str, Optimizer]:
+    """Optimizers by label, from names, classes, instances, or a mapping of them.
+
+    Raises:
+        ValueError: none at all, an unknown name.
+    """
+    if isinstance(given, (str, Optimizer)) or inspect.isclass(given):
+        given = [given]
+    pairs = given.items() if isinstance(given, Mapping) else ((None, item) for item in given)
+    result: dict[str, Optimizer] = {}
+    for label, item in pairs:
+        optimizer = optimizers.get(item)
+        # A copy: the comparison must not build or change the user's own.
+        optimizer = type(optimizer).from_config(optimizer.get_config())
+        label = label or (item.lower() if isinstance(item, str) else _described(optimizer))
+        free, count = label, 1
+        while free in result:
+            count += 1
+            free = f"{label} {count}"
+        result[free] = optimizer
+    if not result:
+        raise errors.invalid("compare", "optimizers", "at least one", given)
+    return result
+
+
+def _described(optimizer: Optimizer) -> str:
+    text = repr(optimizer)
+    name, _, arguments = text.partition("(")
+    kept = [part for part in arguments[:-1].split(", ") if part and "learning_rate" not in part]
+    return f"{to_snake_case(name)}({', '.join(kept)})" if kept else to_snake_case(name)
+
+
+def rates_for(optimizer: Optimizer, given: Iterable[float] | None) -> list[float]:
+    """The rates to try: those given, or a log grid over the range the class declares.
+
+    Raises:
+        ValueError: a rate outside the interval, or none.
+    """
+    declaration = type(optimizer).hypers["learning_rate"]
+    if given is None:
+        low, high = declaration.search or (1e-5, 1e-1)
+        return [float(f"{rate:.4g}") for rate in np.geomspace(low, high, GRID)]
+    rates = [declaration.check(type(optimizer).__name__, rate) for rate in given]
+    if not rates or len(set(rates)) < len(rates):
+        raise errors.invalid("compare", "learning_rates", "different numbers, at least one", rates)
+    return rates
+
+
+def splits(
+    y: np.ndarray, folds: Any, groups: Any, seed: int
+) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Pairs of training and validation rows.
+
+    Args:
+        y: the targets.
+        folds: how many, or a scikit-learn splitter. An integer is stratified where y holds
+            classes, by group where groups are given, and shuffled.
+        groups: a label per row; rows of one group stay together.
+        seed: of the shuffle.
+
+    Raises:
+        ValueError: fewer rows, or fewer of a class, than folds.
+    """
+    selection = errors.extra("sklearn.model_selection", "data", "compare")
+    rows = len(y)
+    if isinstance(folds, (int, np.integer)) and not isinstance(folds, bool):
+        if not 2 <= folds <= rows:
+            raise errors.invalid("compare", "folds", f"in [2, {rows}] for {rows} rows", folds)
+        classes = class_codes(y)
+        if groups is not None and classes is not None:
+            folds = selection.StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        elif groups is not None:
+            folds = selection.GroupKFold(folds)
+        elif classes is not None:
+            rarest = int(np.unique(classes, return_counts=True)[1].min())
+            if rarest < folds:
+                raise errors.invalid(
+                    "compare", "folds", f"at most {rarest}, the rows of the rarest class", folds,
+                    "Use fewer folds, merge rare classes, or pass sklearn's KFold.",
+                )  # fmt: skip
+            folds = selection.StratifiedKFold(folds, shuffle=True, random_state=seed)
+        else:
+            folds = selection.KFold(folds, shuffle=True, random_state=seed)
+    if not hasattr(folds, "split"):
+        raise errors.wrong_type("compare", "folds", "a number or a scikit-learn splitter", folds)
+    labels = class_codes(y)
+    placeholder = np.zeros(rows)
+    pairs = list(folds.split(placeholder, y if labels is None else labels, groups))
+    for train, held in pairs:
+        if not len(train) or not len(held):
+            raise errors.invalid("compare", "folds", "a splitter without empty parts", folds)
+    return [(np.asarray(a, np.int32), np.asarray(b, np.int32)) for a, b in pairs]
+
+
+def class_codes(y: np.ndarray) -> np.ndarray | None:
+    """A class number per row where y holds classes, else None."""
+    if y.ndim == 2 and y.shape[1] > 1:
+        one_hot = np.isin(y, (0, 1)).all() and (y.sum(axis=1) == 1).all()
+        return y.argmax(axis=1) if one_hot else None
+    flat = y.reshape(len(y), -1)[:, 0] if y.ndim > 1 else y
+    if y.ndim > 2:
+        return None
+    if flat.dtype.kind in "biu":
+        return flat.astype(np.int64) if len(np.unique(flat)) <= max(20, len(flat) // 20) else None
+    whole = flat.dtype.kind == "f" and np.isin(flat, (0.0, 1.0)).all()
+    return flat.astype(np.int64) if whole else None

@@ -1,0 +1,133 @@
+"""A population: many members trained side by side in one compiled program.
+
+The members share a step and a data set; each has a state, hyperparameters, rows and an
+order of its own. The program is `vmap` of the step of a single training, inside the same
+loop, so the numbers are those of training each member alone.
+
+Members whose training parts differ in size stay in step: a member that has no more full
+batches stands still, and the last, smaller batches are run once for each of their sizes,
+for the members that have one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from talweg.training.block import gather
+from talweg.training.state import TrainState
+from talweg.training.step import Step
+
+
+class Population:
+    """The compiled forms of one step over many members.
+
+    Args:
+        step: `(state, batch) -> state` of a single member, pure.
+        report: `(state) -> {name: scalar}` of a single member.
+
+    Attributes:
+        traces: how often each program was traced, by name.
+    """
+
+    def __init__(self, step: Step, report: Callable[[TrainState], Any]):
+        self.traces: dict[str, int] = {}
+        self._step, self._report = step, report
+        self._loop = jax.jit(self._counted("loop", self._many), donate_argnums=0)
+        self._single = jax.jit(self._counted("single", self._one), donate_argnums=0)
+        self._reported = jax.jit(self._counted("report", jax.vmap(report)))
+
+    def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*args: Any) -> Any:
+            self.traces[name] = self.traces.get(name, 0) + 1
+            return function(*args)
+
+        return counted
+
+    def _advance(self, state: TrainState, data: Any, rows: Any, active: Any) -> TrainState:
+        """One step of every member; those that are not active stand still."""
+
+        def member(state: TrainState, rows: Any, active: Any) -> TrainState:
+            moved = self._step(state, gather(data, rows))
+            return jax.tree.map(lambda new, old: jnp.where(active, new, old), moved, state)
+
+        return jax.vmap(member)(state, rows, active)
+
+    def _one(self, state: TrainState, data: Any, rows: Any, active: Any) -> TrainState:
+        return self._advance(state, data, rows, active)
+
+    def _many(
+        self, state: TrainState, data: Any, orders: Any, limits: Any, start: Any, count: Any
+    ) -> TrainState:
+        def body(i: Any, state: TrainState) -> TrainState:
+            return self._advance(state, data, orders[:, i], i < limits)
+
+        return jax.lax.fori_loop(start, start + count, body, state)
+
+    def run(
+        self, state: TrainState, data: Any, orders: Sequence[np.ndarray], batch_size: int,
+        block: Callable[[int], int], done: Callable[[int], Any],
+    ) -> TrainState:  # fmt: skip
+        """Take every member through its own rows once.
+
+        Args:
+            state: the members' states, stacked; its buffers are given up.
+            data: rows on the device, shared.
+            orders: for each member its row numbers, in the order of training.
+            batch_size: rows per step.
+            block: how many of the remaining steps to run in the next call.
+            done: told the number of steps after each call.
+
+        Returns:
+            The new states.
+        """
+        limits = np.array([len(order) // batch_size for order in orders], np.int32)
+        steps = int(limits.max(initial=0))
+        if steps:
+            full = np.zeros((len(orders), steps * batch_size), np.int32)
+            for row, order, limit in zip(full, orders, limits, strict=True):
+                row[: limit * batch_size] = order[: limit * batch_size]
+            rows = jnp.asarray(full.reshape(len(orders), steps, batch_size))
+            start = 0
+            while start < steps:
+                count = block(steps - start)
+                state = self._loop(state, data, rows, jnp.asarray(limits), start, count)
+                jax.block_until_ready(state.first_bad)
+                start += count
+                done(count)
+        for rest, tail, active in _tails(orders, limits * batch_size):
+            block(1)
+            state = self._single(state, data, jnp.asarray(tail), jnp.asarray(active))
+            jax.block_until_ready(state.first_bad)
+            done(1 if rest else 0)
+        return state
+
+    def report(self, state: TrainState) -> dict[str, np.ndarray]:
+        """The members' logs: an array with one value each, by name."""
+        return {name: np.asarray(value) for name, value in self._reported(state).items()}
+
+
+def _tails(
+    orders: Sequence[np.ndarray], taken: np.ndarray
+) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """For each size of a last batch: the size, the rows of all, and whose turn it is."""
+    rests = [len(order) - int(start) for order, start in zip(orders, taken, strict=True)]
+    for rest in sorted(set(rests) - {0}):
+        tail = np.zeros((len(orders), rest), np.int32)
+        active = np.array([size == rest for size in rests])
+        for i in np.flatnonzero(active):
+            tail[i] = orders[i][int(taken[i]) :]
+        yield rest, tail, active
+
+
+def stack(states: Sequence[TrainState]) -> TrainState:
+    """Members' states as one state with a first axis of members."""
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+
+
+def take(state: TrainState, members: Any) -> TrainState:
+    """The states of some members."""
+    index = jnp.asarray(members)
+    return jax.tree.map(lambda leaf: leaf[index], state)
