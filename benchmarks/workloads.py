@@ -110,8 +110,6 @@ SMALL = Workload("small", table, small_model, 10_000, 10, "binary_crossentropy",
 DENSE = Workload(
     "dense", flat_digits, dense_model, 40 * 128, 128, "sparse_categorical_crossentropy"
 )
-CNN = Workload(
-    "cnn", digits, convolutional_model, 12 * 128, 128, "sparse_categorical_crossentropy"
-)
+CNN = Workload("cnn", digits, convolutional_model, 12 * 128, 128, "sparse_categorical_crossentropy")
 
 WORKLOADS = {workload.name: workload for workload in (SMALL, DENSE, CNN)}

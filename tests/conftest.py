@@ -1,13 +1,19 @@
 """Shared by all tests: Keras on JAX as the reference, one compilation cache, steady draws."""
 
 import os
+from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault(
+    "TALWEG_COMPILE_CACHE", str(Path(__file__).parent.parent / ".cache" / "compiled")
+)
 
 import hypothesis
 import jax
 import pytest
+
+from talweg.core.compilation import use_persistent_cache
 
 hypothesis.settings.register_profile(
     "talweg",
@@ -18,8 +24,7 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("talweg")
 
-_cache = os.environ.get("TALWEG_TEST_CACHE", "/tmp/talweg-test-cache")
-jax.config.update("jax_compilation_cache_dir", _cache)
+use_persistent_cache()
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 

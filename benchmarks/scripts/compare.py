@@ -52,7 +52,7 @@ def compare_in_a_loop() -> tuple[float, int]:
     def fit(name: str, rate: float, fold: int) -> None:
         held_out = np.arange(ROWS) % FOLDS == fold
         keras.utils.set_random_seed(fold)
-        model = build(keras, keras.optimizers.get({"class_name": name, "config": {}}))
+        model = build(keras, keras.optimizers.get(name))
         model.optimizer.learning_rate = rate
         model.fit(
             x[~held_out], y[~held_out], validation_data=(x[held_out], y[held_out]),

@@ -17,9 +17,7 @@ model = keras.Sequential()
 model.add(keras.Input((20,)))
 model.add(keras.layers.Dense(64, activation="relu"))
 model.add(keras.layers.Dense(1, activation="sigmoid"))
-model.compile(
-    loss="binary_crossentropy", optimizer=keras.optimizers.Adam(), metrics=["accuracy"]
-)
+model.compile(loss="binary_crossentropy", optimizer=keras.optimizers.Adam(), metrics=["accuracy"])
 model.fit(x_train, y_train, epochs=epochs, batch_size=10, verbose=0)
 loss, accuracy = model.evaluate(x_test, y_test, verbose=0)
 assert accuracy > 0.75, f"learned nothing: accuracy {accuracy}"

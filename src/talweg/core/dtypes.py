@@ -9,8 +9,24 @@ from talweg.core import config, errors
 
 _PYTHON = {bool: "bool", int: "int32", float: None, str: "string"}
 _KNOWN = frozenset(
-    "float16 bfloat16 float32 float64 uint8 uint16 uint32 uint64 int8 int16 int32 int64 "
-    "bool string complex64 complex128".split()
+    [
+        "float16",
+        "bfloat16",
+        "float32",
+        "float64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "bool",
+        "string",
+        "complex64",
+        "complex128",
+    ]
 )
 
 

@@ -15,7 +15,7 @@ import inspect
 import math
 import warnings
 from dataclasses import dataclass
-from typing import Any, ClassVar, dataclass_transform
+from typing import Any, ClassVar, cast, dataclass_transform
 
 import numpy as np
 
@@ -92,10 +92,10 @@ class Hyper:
         if self.interval is None:
             return self._check_static(owner, value)
         expected = f"an integer in {self.notation}" if self.integer else f"in {self.notation}"
-        if isinstance(value, (bool, str, bytes)) or value is None or np.ndim(value) != 0:
+        if not _is_scalar(value):
             raise errors.wrong_type(owner, self.name, f"a number {expected}", value, self.hint)
         try:
-            number = float(value)
+            number = float(cast(Any, value))
         except (TypeError, ValueError):
             raise errors.wrong_type(
                 owner, self.name, f"a number {expected}", value, self.hint
@@ -110,6 +110,12 @@ class Hyper:
                 raise errors.wrong_type(owner, self.name, "True or False", value, self.hint)
             return bool(value)
         return value
+
+
+def _is_scalar(value: object) -> bool:
+    if value is None or isinstance(value, (bool, str, bytes)):
+        return False
+    return np.ndim(value) == 0 and getattr(value, "dtype", None) != np.bool_
 
 
 def hyper(
@@ -186,16 +192,7 @@ class Declared:
         own = {name: value for name, value in vars(cls).items() if isinstance(value, Hyper)}
         inherited = {name: value for name, value in cls.hypers.items() if name not in own}
         cls.hypers = {**own, **inherited}
-        if "__init__" not in vars(cls) and cls.__init__ is Declared.__init__:
-            cls.__signature__ = inspect.Signature(
-                [
-                    inspect.Parameter(
-                        name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value.default
-                    )
-                    for name, value in cls.hypers.items()
-                    if value.init
-                ]
-            )
+        cls.__signature__ = _signature(cls)
 
     def __init__(self, *args: Any, **kwargs: Any):
         owner = type(self).__name__
@@ -226,9 +223,7 @@ class Declared:
 
     def get_config(self) -> dict[str, Any]:
         """The arguments that make an equal object."""
-        return {
-            name: self.read_hyper(value) for name, value in self.hypers.items() if value.init
-        }
+        return {name: self.read_hyper(value) for name, value in self.hypers.items() if value.init}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "Any":
@@ -242,3 +237,17 @@ class Declared:
             if self.read_hyper(value) != value.default
         )
         return f"{type(self).__name__}({', '.join(changed)})"
+
+
+def _signature(cls: type[Declared]) -> inspect.Signature:
+    """The declared arguments, or those of a constructor that the user wrote."""
+    written = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    if any(p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD) for p in written):
+        return inspect.Signature(written)
+    return inspect.Signature(
+        [
+            inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=value.default)
+            for name, value in cls.hypers.items()
+            if value.init
+        ]
+    )

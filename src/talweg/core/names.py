@@ -3,7 +3,7 @@
 import contextlib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextvars import ContextVar
 
 _counts: Counter[str] = Counter()
@@ -31,7 +31,7 @@ def reset() -> None:
 
 
 @contextlib.contextmanager
-def name_scope(name: str) -> Iterator[None]:
+def name_scope(name: str) -> Generator[None]:
     """Variables made inside carry `name/` in their path."""
     token = _scope.set((*_scope.get(), name))
     try:

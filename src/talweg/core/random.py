@@ -11,7 +11,7 @@ Two sources, both with the same bits in every process:
 import contextlib
 import random
 import secrets
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import jax
@@ -28,7 +28,7 @@ class _Stream:
     generator = np.random.default_rng(secrets.randbits(64))
 
 
-def set_random_seed(seed: int) -> None:
+def set_random_seed(seed: Any) -> None:
     """Make everything that follows repeat: weights, shuffles, dropout.
 
     Seeds Python's and NumPy's global generators too, as Keras does.
@@ -36,7 +36,8 @@ def set_random_seed(seed: int) -> None:
     Args:
         seed: an integer in [0, 2**32).
     """
-    if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed < 2**32:
+    whole = isinstance(seed, (int, np.integer)) and not isinstance(seed, bool)
+    if not whole or not 0 <= seed < 2**32:
         raise errors.invalid("set_random_seed", "seed", "an integer in [0, 2**32)", seed)
     random.seed(int(seed))
     np.random.seed(int(seed))
@@ -44,7 +45,7 @@ def set_random_seed(seed: int) -> None:
 
 
 @contextlib.contextmanager
-def preserved() -> Iterator[None]:
+def preserved() -> Generator[None]:
     """Put all global generators back to where they were when the block ends."""
     kept = (random.getstate(), np.random.get_state(), _Stream.generator)
     try:
@@ -76,7 +77,7 @@ class SeedGenerator:
         name: its name.
     """
 
-    def __init__(self, seed: int | None = None, name: str | None = None, **_: Any):
+    def __init__(self, seed: Any = None, name: str | None = None, **_: Any):
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
             raise errors.wrong_type("SeedGenerator", "seed", "an integer", seed)
         self.name = name or names.auto_name("SeedGenerator")

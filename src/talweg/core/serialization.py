@@ -9,7 +9,7 @@ talweg) or among the objects the user registered, or it is refused.
 import contextlib
 import inspect
 import types
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -21,7 +21,9 @@ from talweg.core.dtypes import DTypePolicy
 from talweg.core.names import to_snake_case
 
 _registered: dict[str, Any] = {}
-_scoped: ContextVar[Mapping[str, Any]] = ContextVar("talweg_custom_objects", default={})
+_scoped: ContextVar[Mapping[str, Any]] = ContextVar(
+    "talweg_custom_objects", default=types.MappingProxyType({})
+)
 _catalogs: dict[str, "Catalog"] = {}
 
 
@@ -58,7 +60,7 @@ def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = 
 
 
 @contextlib.contextmanager
-def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Iterator[None]:
+def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Generator[None]:
     """Let names resolve to the user's own classes and functions until the block ends."""
     merged = dict(_scoped.get())
     for objects in custom_objects:
@@ -164,9 +166,7 @@ class Catalog:
         """The record of an object, or the name of an exported function."""
         return serialize_keras_object(target)
 
-    def deserialize(
-        self, config: Any, custom_objects: Mapping[str, Any] | None = None
-    ) -> Any:
+    def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object that a record or a name describes."""
         if isinstance(config, str):
             with custom_object_scope(custom_objects or {}):
@@ -187,9 +187,10 @@ def _key(name: str) -> str:
 def _from_config(target: Any, config: Any) -> Any:
     if not inspect.isclass(target):
         return target
-    if not hasattr(target, "from_config"):
+    from_config = getattr(target, "from_config", None)
+    if from_config is None:
         raise errors.invalid(target.__name__, "the class", "one with from_config()", target)
-    return target.from_config(config)
+    return from_config(config)
 
 
 def public_module(cls: type) -> str | None:

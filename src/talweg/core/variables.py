@@ -13,13 +13,14 @@ Loans live in a context variable, so threads do not meet; they nest.
 
 import contextlib
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextvars import ContextVar
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from talweg.core import errors, names
 from talweg.core.dtypes import is_float, standardize_dtype
@@ -52,7 +53,7 @@ _autocast: ContextVar[str | None] = ContextVar("talweg_autocast", default=None)
 
 
 @contextlib.contextmanager
-def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Iterator[Loan]:
+def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Generator[Loan]:
     """Let `arrays` stand in for the values of `variables` until the block ends."""
     pairs = zip(variables, arrays, strict=True)
     loan = Loan(_loan.get(), {id(variable): array for variable, array in pairs})
@@ -64,7 +65,7 @@ def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Iterator[Loa
 
 
 @contextlib.contextmanager
-def discard_assignments() -> Iterator[None]:
+def discard_assignments() -> Generator[None]:
     """Whatever is assigned until the block ends is forgotten: for tracing shapes only."""
     token = _loan.set(Loan(_loan.get(), {}, catch_all=True))
     try:
@@ -74,7 +75,7 @@ def discard_assignments() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def autocast(dtype: str | None) -> Iterator[None]:
+def autocast(dtype: str | None) -> Generator[None]:
     """Read floating variables as `dtype` until the block ends (mixed precision)."""
     token = _autocast.set(dtype)
     try:
@@ -175,7 +176,7 @@ class Variable:
         if holder is not None:
             holder.arrays[id(self)] = new
             return self
-        if isinstance(new, jax.core.Tracer):
+        if isinstance(new, Tracer):
             raise RuntimeError(
                 f"Variable {self.path!r} is assigned inside a compiled function that does not "
                 "know it. Make it an attribute of the model, a layer or a metric, so that it "
@@ -272,8 +273,8 @@ def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable
     return lambda self, *other: operation(self.value, *map(_unwrap, other))
 
 
-for _name in "add sub mul truediv floordiv mod pow matmul".split():
+for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]:
     setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))
     setattr(Variable, f"__r{_name}__", _forward(getattr(operator, _name), reflected=True))
-for _name in "eq ne lt le gt ge neg pos abs invert".split():
+for _name in ["eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"]:
     setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))

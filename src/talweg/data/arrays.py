@@ -1,6 +1,6 @@
 """ArrayBatches: data in memory, put on the device once, gathered there batch by batch."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from typing import Any
 
 import jax
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core.random import host_generator
-from talweg.data.batches import Chunk, Sample
+from talweg.data.batches import Chunk, Sample, warn_of_the_end
 from talweg.data.host import check_rows, check_weight, to_host
 
 
@@ -17,10 +17,11 @@ class ArrayBatches:
 
     Args:
         x, y, weight: arrays or trees of arrays, rows first; y and weight may be None.
-        batch_size: rows per step.
-        shuffle: True for a new order each epoch, "batch" to shuffle whole batches.
-        seed: the order of epoch i depends on (seed, i) only.
-        steps: stop an epoch after so many steps.
+        batch_size: rows per step; where None, 32, or what makes `steps` steps of a pass.
+        shuffle: True for a new order each pass, "batch" to shuffle whole batches.
+        seed: the order of pass i depends on (seed, i) only.
+        steps: steps per epoch. The passes over the data then go on across epochs; where
+            a pass ends inside an epoch, the epoch ends with it and a warning says so.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class ArrayBatches:
         x: Any,
         y: Any = None,
         weight: Any = None,
-        batch_size: int = 32,
+        batch_size: int | None = 32,
         shuffle: bool | str = False,
         seed: int = 0,
         steps: int | None = None,
@@ -36,14 +37,15 @@ class ArrayBatches:
         self._host = Sample(to_host(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
         self.rows = check_rows(*self._host)
         check_weight(self._host.weight)
+        if batch_size is None:
+            batch_size = 32 if steps is None else -(-self.rows // steps)
         self.batch_size = batch_size
         self.shuffle = shuffle
         self.seed = seed
         self._limit = steps
-        full = -(-self.rows // batch_size)
-        self.steps: int | None = full if steps is None else steps
+        self._pass_steps = -(-self.rows // batch_size)
+        self.steps: int | None = self._pass_steps if steps is None else steps
         self._device: Sample | None = None
-        self._cursor = 0
 
     @property
     def host(self) -> Sample:
@@ -53,11 +55,14 @@ class ArrayBatches:
     def example(self) -> Sample:
         return jax.tree.map(lambda a: a[: self.batch_size], self._host)
 
+    def weigh(self, change: Callable[[Sample], Sample]) -> None:
+        self._host, self._device = change(self._host), None
+
     def check(self, inspect: Callable[[Sample], None]) -> None:
         inspect(jax.tree.map(np.asarray, self._host))
 
     def order(self, index: int) -> np.ndarray:
-        """The row numbers of epoch `index`."""
+        """The row numbers of pass `index`."""
         if not self.shuffle:
             return np.arange(self.rows, dtype=np.int32)
         generator = host_generator(self.seed, index)
@@ -69,20 +74,16 @@ class ArrayBatches:
             return np.concatenate([whole, rest]).astype(np.int32)
         return generator.permutation(self.rows).astype(np.int32)
 
-    def epoch(self, index: int) -> Iterator[Chunk]:
+    def epoch(self, index: int) -> Generator[Chunk, None, None]:
         if self._device is None:
             self._device = jax.tree.map(jnp.asarray, self._host)
         if self._limit is None:
             yield Chunk(self._device, self.order(index), self.batch_size)
             return
-        # With steps_per_epoch the passes over the data go on across epochs, as in Keras.
-        remaining = self._limit
-        while remaining:
-            passes = -(-self.rows // self.batch_size)
-            pass_index, step = divmod(self._cursor, passes)
-            take = min(remaining, passes - step)
-            start = step * self.batch_size
-            rows = self.order(pass_index)[start : start + take * self.batch_size]
-            yield Chunk(self._device, rows, self.batch_size)
-            self._cursor += take
-            remaining -= take
+        number, part = divmod(index, -(-self._pass_steps // self._limit))
+        begin = part * self._limit
+        steps = min(self._limit, self._pass_steps - begin)
+        rows = slice(begin * self.batch_size, (begin + steps) * self.batch_size)
+        yield Chunk(self._device, self.order(number)[rows], self.batch_size)
+        if steps < self._limit:
+            warn_of_the_end(self._limit, steps)

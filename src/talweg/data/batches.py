@@ -5,7 +5,8 @@ their rows are taken, `batch_size` at a time; the last batch of a chunk may be s
 Data in memory is one chunk per epoch, a stream is many.
 """
 
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -26,11 +27,14 @@ class Chunk(NamedTuple):
         data: a `Sample` of arrays, rows first.
         order: int32 row numbers, in the order of training.
         batch_size: how many rows make a step.
+        first_batch: in a stream, the number of the chunk's first batch in its epoch; None
+            where the row numbers are those of the user's own arrays.
     """
 
     data: Sample
     order: np.ndarray
     batch_size: int
+    first_batch: int | None = None
 
     @property
     def steps(self) -> int:
@@ -51,10 +55,24 @@ class Batches(Protocol):
         """A first batch, for shapes and types; nothing is consumed."""
         ...
 
-    def epoch(self, index: int) -> Iterator[Chunk]:
+    def epoch(self, index: int) -> Generator[Chunk, None, None]:
         """The chunks of one epoch; the same index gives the same order."""
+        ...
+
+    def weigh(self, change: Callable[[Sample], Sample]) -> None:
+        """Let `change` put weights into the samples: class weights."""
         ...
 
     def check(self, inspect: Callable[[Sample], None]) -> None:
         """Have `inspect` see the host arrays: all at once, or each batch as it comes."""
         ...
+
+
+def warn_of_the_end(wanted: int, came: int) -> None:
+    """Say that the data ended before the epoch did."""
+    warnings.warn(
+        f"Your input ran out of data: an epoch was to have {wanted} batches, but only {came} "
+        "came. The epoch ends early. Ask for fewer steps, or let the data repeat.",
+        UserWarning,
+        stacklevel=2,
+    )

@@ -6,7 +6,8 @@ from talweg import schedules
 from talweg.core.serialization import Catalog
 from talweg.optimizers.adagrad import Adagrad
 from talweg.optimizers.adam import Adam
-from talweg.optimizers.base import Optimizer, OptimizerState
+from talweg.optimizers.base import Optimizer
+from talweg.optimizers.functional import OptimizerState
 from talweg.optimizers.nadam import Nadam
 from talweg.optimizers.rmsprop import RMSprop
 from talweg.optimizers.sgd import SGD

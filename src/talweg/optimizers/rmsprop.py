@@ -1,9 +1,11 @@
 """RMSprop: steps divided by a running root mean square of the gradient.
 
     v <- rho v + (1 - rho) g²
-    a <- rho a + (1 - rho) g                 centered only; then v - a² in place of v
+    a <- rho a + (1 - rho) g             centered only; then v - a² in place of v
     d  = rate g / sqrt(v + eps)
-    m <- mu m + d,  p <- p - m               with momentum; else p <- p - d
+    m <- mu m + d,  p <- p - m           with momentum; else p <- p - d
+
+Tieleman & Hinton, Coursera lecture 6.5, 2012.
 """
 
 from typing import Any, NamedTuple

@@ -54,6 +54,6 @@ def moving_average(
     """`a * momentum + p * (1 - momentum)`; at step 0 the average is the parameter."""
     momentum = jnp.where(step == 0, 0.0, momentum)
     return [
-        a * momentum.astype(p.dtype) + p * (1 - momentum.astype(p.dtype))
+        a * momentum.astype(a.dtype) + p.astype(a.dtype) * (1 - momentum.astype(a.dtype))
         for a, p in zip(averages, parameters, strict=True)
     ]

@@ -146,7 +146,7 @@ class Comparison:
         """A row per configuration, best first.
 
         Columns: optimizer, learning_rate, mean, standard_error, rank, tie (cannot be told
-        from the best), p_value (of the paired test against the best, Holm-adjusted),
+        from the best), p_value (of the paired test against the best, adjusted for their number),
         best_epoch, diverged (of how many members), members, seconds.
         """
         pandas = errors.extra("pandas", "data", "Comparison.to_frame")

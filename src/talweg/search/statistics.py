@@ -5,7 +5,7 @@ A plain paired t-test takes them for independent and finds differences that are 
 The corrected resampled test widens the variance by the share that the folds have in common.
 
 Nadeau & Bengio, "Inference for the generalization error", Machine Learning 52, 2003.
-Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6, 1979.
+Benjamini & Hochberg, "Controlling the false discovery rate", J. R. Stat. Soc. B 57, 1995.
 """
 
 from typing import NamedTuple
@@ -40,7 +40,7 @@ class Ties(NamedTuple):
     Attributes:
         best: the row of the best mean; -1 if every configuration diverged.
         tie: bool, shape (configurations,); True for the best itself, too.
-        p_value: Holm's adjusted p-values against the best; 1 for the best, NaN for diverged.
+        p_value: adjusted p-values against the best; 1 for the best, NaN for diverged.
     """
 
     best: int
@@ -121,14 +121,15 @@ def ties(
     """Which configurations cannot be told from the best one.
 
     Every configuration is tested against the best by `corrected_paired_test`, and the
-    p-values are adjusted by Holm's method, so that with probability 1 - level none is called
-    worse that is not. A tie is no proof of being equal: few folds can tell little apart.
+    p-values are adjusted by Benjamini and Hochberg's method: of those that are called worse, a
+    share of `level` at most is not. A tie is no proof of being equal: few folds tell little
+    apart.
 
     Args:
         scores_by_configuration: shape (configurations, folds * seeds); a row with a NaN or
             infinite score has diverged and never ties.
         test_fraction: the validation part's share of the rows, 1/k for k folds.
-        level: the probability of a false distinction.
+        level: the expected share of false distinctions.
         higher_is_better: True for an accuracy, False for a loss.
 
     >>> result = ties([[0.30, 0.31, 0.32], [0.31, 0.30, 0.33], [0.70, 0.71, 0.73]], 1 / 3)
@@ -145,25 +146,11 @@ def ties(
     best = int(np.nanargmax(means) if higher_is_better else np.nanargmin(means))
     others = [row for row in np.flatnonzero(finite) if row != best]
     raw = [corrected_paired_test(scores[row], scores[best], test_fraction) for row in others]
-    p_value[others] = holm([test.p_value for test in raw])
+    if others:
+        stats = errors.extra("scipy.stats", "data", PURPOSE)
+        p_value[others] = stats.false_discovery_control([test.p_value for test in raw])
     p_value[best] = 1.0
     return Ties(best, p_value > level, p_value)
-
-
-def holm(p_values: ArrayLike) -> np.ndarray:
-    """Adjusted p-values that keep the probability of any false rejection.
-
-    The i-th smallest of m becomes max over j <= i of min(1, (m - j + 1) p_j).
-
-    >>> holm([0.01, 0.04, 0.03]).round(2).tolist()
-    [0.03, 0.06, 0.06]
-    """
-    values = np.asarray(p_values, np.float64)
-    order = np.argsort(values, kind="stable")
-    stepped = np.minimum(1.0, values[order] * np.arange(len(values), 0, -1))
-    adjusted = np.empty_like(values)
-    adjusted[order] = np.maximum.accumulate(stepped)
-    return adjusted
 
 
 def rank(means: ArrayLike, *, higher_is_better: bool = False) -> np.ndarray:

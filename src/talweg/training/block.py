@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from talweg.core.compilation import use_persistent_cache
 from talweg.data import Chunk
 from talweg.training.state import TrainState
 from talweg.training.step import Step
@@ -50,6 +51,7 @@ class Program:
         report: Callable[[TrainState], Any],
         moving: Sequence[str] = TrainState._fields,
     ):
+        use_persistent_cache()
         self.step = step
         self.report = report
         self.moving = frozenset(moving)

@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 
@@ -30,7 +30,7 @@ class Interrupt:
 
 
 @contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
+def deferred_interrupt() -> Generator[Interrupt]:
     """Hold Ctrl-C back until `raise_if_pending`; outside the main thread, do nothing."""
     interrupt = Interrupt()
     if threading.current_thread() is not threading.main_thread():

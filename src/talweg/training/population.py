@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from talweg.core.compilation import use_persistent_cache
 from talweg.training.block import gather
 from talweg.training.state import TrainState
 from talweg.training.step import Step
@@ -33,6 +34,7 @@ class Population:
     """
 
     def __init__(self, step: Step, report: Callable[[TrainState], Any]):
+        use_persistent_cache()
         self.traces: dict[str, int] = {}
         self._step, self._report = step, report
         self._loop = jax.jit(self._counted("loop", self._many), donate_argnums=0)
@@ -117,7 +119,7 @@ def _tails(
     for rest in sorted(set(rests) - {0}):
         tail = np.zeros((len(orders), rest), np.int32)
         active = np.array([size == rest for size in rests])
-        for i in np.flatnonzero(active):
+        for i in map(int, np.flatnonzero(active)):
             tail[i] = orders[i][int(taken[i]) :]
         yield rest, tail, active
 

@@ -1,0 +1,61 @@
+# Two commands set everything up on a fresh machine: `make demo` and `make test`.
+# Both make their own environment in .venv.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+# One compilation cache for all test processes; kept between runs.
+export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
+
+.PHONY: demo test check format lint types doctest bench goldens parity clean help
+
+help: ## show this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "talweg needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+$(VENV)/demo.done: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[all]'
+	@touch $@
+
+$(VENV)/dev.done: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	@touch $@
+
+demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a report
+	$(BIN)/talweg compare examples/data/adult.csv.gz --target income --rows 6000 \
+	  --epochs 10 --report report.html
+
+test: $(VENV)/dev.done ## run the tests (about 5 minutes on 2 cores)
+	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity' $(ARGS)
+
+check: format lint types test ## format, lint, types, tests
+
+format: $(VENV)/dev.done ## check the format (fix it with `make format FIX=1`)
+	$(BIN)/ruff format $(if $(FIX),,--check) .
+
+lint: $(VENV)/dev.done ## lint (fix with `make lint FIX=1`)
+	$(BIN)/ruff check $(if $(FIX),--fix,) .
+
+types: $(VENV)/dev.done ## check the types
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+bench: $(VENV)/dev.done ## measure talweg beside its peers; those not installed are skipped
+	$(BIN)/python -m benchmarks $(ARGS)
+
+$(VENV)/peers.done: $(VENV)/dev.done
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'tensorflow-cpu>=2.20'
+	@touch $@
+
+goldens: $(VENV)/peers.done ## record the trajectories of torch again
+	$(BIN)/python tests/goldens/make_goldens.py
+
+parity: $(VENV)/peers.done ## compare with live torch and TensorFlow
+	$(BIN)/python -m pytest -q -m parity $(ARGS)
+
+clean: ## remove the environment and what was built
+	rm -rf $(VENV) .cache build dist *.egg-info

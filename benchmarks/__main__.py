@@ -1,0 +1,71 @@
+"""`python -m benchmarks [ROW ...]`: talweg and its peers, side by side in one run.
+
+Each peer lives in a process of its own; repeats are interleaved. Peers that are not
+installed are skipped by name. Exit status: 1 where a contestant failed.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks import machine, report
+from benchmarks.measure import measure
+from benchmarks.rows import ROWS
+
+HERE = Path(__file__).resolve().parent
+
+
+def main(arguments: list[str]) -> int:
+    options = _parser().parse_args(arguments)
+    console = Console(width=None if sys.stdout.isatty() else 160)
+    output = options.output or (None if options.quick else HERE / "results.json")
+    if options.render:
+        run = report.load(output or HERE / "results.json")
+    else:
+        run = _run(options, console)
+        if output is not None:
+            run = report.save(run, output)
+    report.show(run, console)
+    page = options.markdown or (None if options.quick else HERE / "README.md")
+    if page is not None:
+        report.write_markdown(run, page)
+        console.print(f"Written: {page}", markup=False, highlight=False)
+    return int(any(result.failed for result in run.results.values()))
+
+
+def _run(options: argparse.Namespace, console: Console) -> report.Run:
+    load = machine.load()
+    if load > 0.5:
+        console.print(
+            f"Other processes are busy (load {load:.1f}): times are noisy, trust ratios only."
+        )
+    repeats = options.repeats or (2 if options.quick else 7)
+    results = {}
+    with console.status("") as status:
+        for name in options.rows or ROWS:
+
+            def tell(what: str, name: str = name) -> None:
+                status.update(f"{name}: {what}")
+
+            results[name] = measure(ROWS[name], repeats, options.quick, tell)
+    return report.Run(machine.facts(), results)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "rows", nargs="*", metavar="ROW", choices=[*ROWS, []],
+        help=f"what to measure, all by default: {', '.join(ROWS)}",
+    )  # fmt: skip
+    parser.add_argument("--repeats", type=int, help="measurements of each (7; quick: 2)")
+    parser.add_argument("--quick", action="store_true", help="a smoke run; writes no files")
+    parser.add_argument("--output", type=Path, help="JSON of the results (results.json)")
+    parser.add_argument("--markdown", type=Path, help="page that holds the table (README.md)")
+    parser.add_argument("--render", action="store_true", help="no run: the table from the JSON")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,149 @@
+"""Results as a table on the screen, as JSON and as Markdown."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.machine import sentence
+from benchmarks.measure import Comparison, Result, compare
+from benchmarks.rows import ROWS, UNITS, Row
+
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+HEADER = ("work", "talweg", "against", "", "talweg is faster by", "at least", "")
+
+# A loss this far from talweg's, relatively, is not the same work.
+LOSS_TOLERANCE = 0.25
+
+
+@dataclass
+class Run:
+    """The results of a run.
+
+    Attributes:
+        machine: `machine.facts()`.
+        results: by the names of the rows.
+    """
+
+    machine: dict[str, Any]
+    results: dict[str, Result]
+
+
+def save(run: Run, path: Path) -> Run:
+    """Write a run as JSON; rows measured before on the same machine stay.
+
+    Returns:
+        The run as written.
+    """
+    before = load(path) if path.exists() else None
+    if before is not None and before.machine == run.machine:
+        merged = {**before.results, **run.results}
+        run = Run(run.machine, {name: merged[name] for name in ROWS if name in merged})
+    path.write_text(json.dumps(asdict(run), indent=1, ensure_ascii=False) + "\n")
+    return run
+
+
+def load(path: Path) -> Run:
+    """Read what `save` wrote."""
+    record = json.loads(path.read_text())
+    results = {name: Result(**values) for name, values in record["results"].items()}
+    return Run(record["machine"], results)
+
+
+def lines(run: Run) -> Iterator[tuple[str, list[str]]]:
+    """The lines of the table, as (row's name, cells)."""
+    for name, result in run.results.items():
+        row = ROWS[name]
+        for comparison in compare(row, result):
+            yield name, _cells(row, result, comparison)
+
+
+def remarks(run: Run) -> Iterator[str]:
+    """What a reader must know besides: who was left out, who failed, whose loss differs."""
+    for name, result in run.results.items():
+        contestants = ROWS[name].contestants
+        for key, missing in result.skipped.items():
+            yield f"{name}: skipped {contestants[key].label}: {', '.join(missing)} not installed."
+        for key, message in result.failed.items():
+            yield f"{name}: {contestants[key].label} failed: {message}"
+        reference = result.losses.get(ROWS[name].subjects[0])
+        for key, loss in result.losses.items():
+            if reference is not None and not _alike(loss, reference):
+                yield (
+                    f"{name}: after the warm-up the loss of {contestants[key].label} was "
+                    f"{loss:.3g}, talweg's {reference:.3g}: not the same work?"
+                )
+
+
+def show(run: Run, console: Console) -> None:
+    """Print the table."""
+    table = Table(*HEADER, title=r"Medians; ratios pair by pair, \[lowest … highest]")
+    before = ""
+    for name, cells in lines(run):
+        if before and name != before:
+            table.add_section()
+        cells[0] = "" if name == before else cells[0]
+        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
+        before = name
+    console.print(table)
+    for remark in remarks(run):
+        console.print(remark, markup=False, highlight=False)
+    console.print(sentence(run.machine), markup=False, highlight=False)
+
+
+def markdown(run: Run) -> str:
+    """The table in Markdown, with the machine and the remarks."""
+    out = [
+        "| " + " | ".join(HEADER) + " |",
+        "| --- | ---: | --- | ---: | ---: | ---: | --- |",
+        *("| " + " | ".join(cells) + " |" for _, cells in lines(run)),
+        "",
+        "Medians of interleaved repeats; ratios pair by pair, [lowest … highest]. Measured on "
+        f"{', '.join(sorted({r.date for r in run.results.values()}))}: {sentence(run.machine)}.",
+        *(f"- {remark}" for remark in remarks(run)),
+    ]
+    return "\n".join(out)
+
+
+def write_markdown(run: Run, path: Path) -> None:
+    """Put the table between the marks in a file, or at its end where it has none."""
+    text = path.read_text() if path.exists() else ""
+    if BEGIN not in text:
+        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n".lstrip()
+    head, _, rest = text.partition(BEGIN)
+    tail = rest.partition(END)[2]
+    path.write_text(f"{head}{BEGIN}\n{markdown(run)}\n{END}{tail}")
+
+
+def _cells(row: Row, result: Result, comparison: Comparison) -> list[str]:
+    subject, peer = row.contestants[comparison.subject], row.contestants[comparison.peer]
+    warmth = subject.label.partition(", ")[2]
+    against = f"the best of them: {peer.label}" if comparison.best else peer.label
+    verdict = {None: "", True: "met", False: "not met"}[comparison.met]
+    spread = f"{_times(comparison.ratio)} [{_times(comparison.low)} … {_times(comparison.high)}]"
+    return [
+        row.title + (f" ({warmth})" if warmth else ""),
+        _time(row, result.seconds[comparison.subject]),
+        against,
+        _time(row, result.seconds[comparison.peer]),
+        spread,
+        "" if comparison.at_least is None else _times(comparison.at_least),
+        verdict,
+    ]
+
+
+def _time(row: Row, seconds: list[float]) -> str:
+    return f"{median(seconds) * UNITS[row.unit]:.3g} {row.unit} per {row.per}"
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.0f}×" if ratio >= 20 else f"{ratio:.2g}×"
+
+
+def _alike(loss: float, reference: float) -> bool:
+    return abs(loss - reference) <= LOSS_TOLERANCE * abs(reference)

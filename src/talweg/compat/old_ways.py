@@ -1,0 +1,84 @@
+"""Old ways of writing that live on objects: active while the import hook is installed."""
+
+import functools
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from talweg.core.errors import shown
+from talweg.models import Model
+from talweg.optimizers import Optimizer
+from talweg.schedules import InverseTimeDecay
+
+_GONE = {
+    "predict_classes": (
+        "write numpy.argmax(model.predict(x), axis=-1), or, for a single sigmoid output, "
+        "(model.predict(x) > 0.5).astype('int32')"
+    ),
+    "predict_proba": "write model.predict(x)",
+    "fit_generator": "write model.fit(generator, steps_per_epoch=…)",
+    "evaluate_generator": "write model.evaluate(generator, steps=…)",
+    "predict_generator": "write model.predict(generator, steps=…)",
+}
+_ABSENT = object()
+_before: dict[tuple[type, str], Any] = {}
+
+
+class _Gone:
+    """A method that Keras dropped: reading it says what to write now."""
+
+    def __init__(self, name: str, remedy: str):
+        self.name = name
+        self.remedy = remedy
+
+    def __get__(self, instance: Any, owner: type) -> Any:
+        message = f"{owner.__name__}.{self.name} is gone from Keras: {self.remedy}."
+        raise AttributeError(message, name=self.name, obj=None)
+
+
+def enable() -> None:
+    """Put the old ways in place."""
+    for name, remedy in _GONE.items():
+        if not hasattr(Model, name):
+            _put(Model, name, _Gone(name, remedy))
+    _put(Optimizer, "__init__", _with_decay(Optimizer.__init__))
+    _put(type(jnp.zeros(())), "numpy", np.array)
+
+
+def disable() -> None:
+    """Take them away again."""
+    for (cls, name), value in _before.items():
+        if value is _ABSENT:
+            delattr(cls, name)
+        else:
+            setattr(cls, name, value)
+    _before.clear()
+
+
+def _put(cls: type, name: str, value: Any) -> None:
+    _before[cls, name] = vars(cls).get(name, _ABSENT)
+    setattr(cls, name, value)
+
+
+def _with_decay(initialize: Callable[..., None]) -> Callable[..., None]:
+    """`__init__` that understands Keras 2's `decay`: rate / (1 + decay * iterations)."""
+
+    @functools.wraps(initialize)
+    def init(self: Optimizer, *args: Any, **kwargs: Any) -> None:
+        decay = kwargs.pop("decay", None)
+        initialize(self, *args, **kwargs)
+        if not decay:
+            return
+        owner = type(self).__name__
+        rate = float(self.learning_rate)
+        warnings.warn(
+            f"{owner}: decay={shown(decay)} is Keras 2's. It is taken as learning_rate="
+            f"InverseTimeDecay({rate:g}, decay_steps=1, decay_rate={decay:g}).",
+            stacklevel=2,
+        )
+        self.learning_rate = InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)
+
+    return init

@@ -1,0 +1,52 @@
+"""The persistent compilation cache: what was compiled once is read back the next time.
+
+It is JAX's own cache, put into the user's cache folder, bounded in size and guarded by a
+file lock so that parallel processes neither tear nor miss an entry. A damaged entry is
+compiled anew. Set TALWEG_COMPILE_CACHE to another folder, or to "off".
+"""
+
+import functools
+import os
+import sys
+from pathlib import Path
+
+import jax
+
+_LIMIT = 1 << 30  # bytes; the least recently used entries go first
+
+
+def default_folder() -> Path:
+    """The cache folder of this user on this system."""
+    if sys.platform == "darwin":
+        base = Path.home() / "Library" / "Caches"
+    elif sys.platform == "win32":
+        base = Path(os.environ.get("LOCALAPPDATA", Path.home() / "AppData" / "Local"))
+    else:
+        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    return base / "talweg" / "compiled"
+
+
+@functools.cache
+def use_persistent_cache() -> Path | None:
+    """Turn the cache on, once per process, unless the user chose otherwise.
+
+    Returns:
+        The folder; None where it is off, cannot be written, or JAX has one already.
+    """
+    wanted = os.environ.get("TALWEG_COMPILE_CACHE", "")
+    if wanted.lower() in ("off", "0", "false", "no"):
+        return None
+    if jax.config.jax_compilation_cache_dir is not None:  # pyright: ignore[reportAttributeAccessIssue]
+        return None
+    folder = Path(wanted).expanduser() if wanted else default_folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError:
+        return None
+    if not os.access(folder, os.W_OK):
+        return None
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_compilation_cache_max_size", _LIMIT)
+    # Small models compile in less than JAX's default threshold of a second.
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.05)
+    return folder
