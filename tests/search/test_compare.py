@@ -314,3 +314,33 @@ def test_progress_without_a_terminal_is_a_line_per_optimizer(problem, capsys):
     )
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == ["sgd", "adam"]
+
+
+def test_convolutions_are_compared_one_by_one_with_the_same_numbers():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(24, 6, 6, 1)).astype("float32")
+    y = (x[:, 0, 0, 0] > 0).astype("int32")
+
+    def small():
+        return talweg.Sequential(
+            [
+                talweg.Input((6, 6, 1)),
+                talweg.layers.Conv2D(2, 3, activation="relu"),
+                talweg.layers.Flatten(),
+                Dense(2, activation="softmax"),
+            ]
+        )
+
+    result = talweg.compare(
+        small, x, y, optimizers="sgd", learning_rates=[0.01, 0.1], folds=2, epochs=2,
+        batch_size=4, verbose=0,
+    )  # fmt: skip
+    trial = result.trials[-1]
+    train, held = splits(y, 2, None, 0)[trial.fold]
+    utils.set_random_seed(trial.random_seed)
+    model = small()
+    model.compile(talweg.optimizers.SGD(0.1), "sparse_categorical_crossentropy")
+    history = model.fit(
+        x[train], y[train], epochs=2, batch_size=4, validation_data=(x[held], y[held]), verbose=0
+    ).history
+    np.testing.assert_allclose(history["val_loss"], trial.curves["val_loss"], rtol=2e-5)

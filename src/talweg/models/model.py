@@ -309,7 +309,7 @@ class Model(Layer):
             The `History`: `history.history[name]` is a list with a number per epoch.
 
         Raises:
-            ValueError: data that cannot be meant; see docs/errors.md.
+            ValueError: data that cannot be meant: shapes, labels, types.
             NonFiniteError: a batch holds NaN; the weights are those before it.
         """
         self._require_compiled("fit")

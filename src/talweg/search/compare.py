@@ -25,6 +25,7 @@ from talweg.search.candidates import class_codes, labelled, rates_for, splits
 from talweg.search.comparison import Comparison, Recipe, Trial
 from talweg.search.progress import Progress
 from talweg.training import NEVER, TrainState
+from talweg.training.block import slow_in_loops
 from talweg.training.pace import Pace
 from talweg.training.population import Population, stack, take
 
@@ -273,14 +274,20 @@ class _Run:
         self.optimizer = optimizer
         self.trainee = ModelTrainee(model, optimizer)
         program = self.trainee.train_program
-        self.training = Population(program.step, program.report)
         tested = self.trainee.test_program
-        self.testing = Population(tested.step, tested.report)
         self.template = self.trainee.read_state()
+        batch = jax.tree.map(lambda a: a[:batch_size], data)
+        self.stepwise = jax.default_backend() == "cpu" and slow_in_loops(
+            jax.jit(program.step).trace(self.template, batch)
+        )
+        self.training = Population(program.step, program.report, self.stepwise)
+        self.testing = Population(tested.step, tested.report, self.stepwise)
 
     def train(self, members: list[_Member], memory: int, progress: Progress) -> None:
         """Train all members, as many at a time as the memory allows."""
-        width = min(len(members), max(1, memory // self._bytes_per_member()))
+        # Members of a step that is slow in a loop gain nothing from company.
+        width = 1 if self.stepwise else max(1, memory // self._bytes_per_member())
+        width = min(len(members), width)
         groups = -(-len(members) // width)
         for part in np.array_split(np.arange(len(members)), groups):
             self._train_group([members[i] for i in part], progress)

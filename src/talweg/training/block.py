@@ -128,13 +128,10 @@ class Program:
         if per_step == "weights":
             return True
         if self._slow_in_loops is None:
-            self._slow_in_loops = False
-            if jax.default_backend() == "cpu":
-                rows = jnp.asarray(chunk.order[: chunk.batch_size])
-                traced = self._single.trace(*self.split(state), chunk.data, rows)
-                self._slow_in_loops = any(
-                    name in _SLOW_IN_LOOPS for name in _primitives(traced.jaxpr.jaxpr)
-                )
+            rows = jnp.asarray(chunk.order[: chunk.batch_size])
+            self._slow_in_loops = jax.default_backend() == "cpu" and slow_in_loops(
+                self._single.trace(*self.split(state), chunk.data, rows)
+            )
         return self._slow_in_loops
 
 
@@ -195,6 +192,11 @@ class Passage:
 
 def gather(data: Any, rows: Any) -> Any:
     return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
+
+
+def slow_in_loops(traced: Any) -> bool:
+    """Whether a traced step holds what XLA runs much slower inside a loop on a CPU."""
+    return any(name in _SLOW_IN_LOOPS for name in _primitives(traced.jaxpr.jaxpr))
 
 
 def _primitives(jaxpr: Any) -> Iterator[str]:

@@ -28,12 +28,16 @@ class Population:
     Args:
         step: `(state, batch) -> state` of a single member, pure.
         report: `(state) -> {name: scalar}` of a single member.
+        stepwise: whether every step is a call of its own, for steps that a loop slows down.
 
     Attributes:
         traces: how often each program was traced, by name.
     """
 
-    def __init__(self, step: Step, report: Callable[[TrainState], Any]):
+    def __init__(
+        self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False
+    ):
+        self.stepwise = stepwise
         use_persistent_cache()
         self.traces: dict[str, int] = {}
         self._step, self._report = step, report
@@ -94,8 +98,12 @@ class Population:
             rows = jnp.asarray(full.reshape(len(orders), steps, batch_size))
             start = 0
             while start < steps:
-                count = block(steps - start)
-                state = self._loop(state, data, rows, jnp.asarray(limits), start, count)
+                count = 1 if self.stepwise else block(steps - start)
+                if self.stepwise:
+                    active = jnp.asarray(start < limits)
+                    state = self._single(state, data, rows[:, start], active)
+                else:
+                    state = self._loop(state, data, rows, jnp.asarray(limits), start, count)
                 jax.block_until_ready(state.first_bad)
                 start += count
                 done(count)
