@@ -104,4 +104,6 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
 def _version() -> str:
     import jax
 
-    return f"talweg {talweg.__version__} (jax {jax.__version__}, Python {platform.python_version()})"
+    return (
+        f"talweg {talweg.__version__} (jax {jax.__version__}, Python {platform.python_version()})"
+    )

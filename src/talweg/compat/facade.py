@@ -4,6 +4,7 @@ import difflib
 import functools
 import importlib
 import importlib.util
+import pkgutil
 from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
@@ -153,7 +154,9 @@ def _stand_in(parts: list[str]) -> ModuleType | None:
 def _public(module: ModuleType) -> list[str]:
     """The names that a module of talweg means to export."""
     if hasattr(module, "__all__"):
-        return [name for name in module.__all__ if not isinstance(getattr(module, name), ModuleType)]
+        return [
+            name for name in module.__all__ if not isinstance(getattr(module, name), ModuleType)
+        ]
     return [
         name
         for name, value in vars(module).items()
@@ -169,4 +172,4 @@ def _modules() -> Iterator[str]:
     yield from ROOTS
     yield from (f"keras.{name}" for name in talweg.__all__ if _exported([name]))
     yield from names.ALSO
-    yield from (f"tensorflow.{name}" for name in stand_ins.MODULES)
+    yield from (f"tensorflow.{found.name}" for found in pkgutil.iter_modules(stand_ins.__path__))

@@ -68,7 +68,6 @@ RENAMED = {
     "keras.mixed_precision.Policy": "talweg.core.dtypes:DTypePolicy",
     "keras.mixed_precision.global_policy": "talweg.core.dtypes:dtype_policy",
     "keras.mixed_precision.set_global_policy": "talweg.core.dtypes:set_dtype_policy",
-    "keras.optimizers.Optimizer": "talweg.optimizers:Optimizer",
     "tensorflow.constant_initializer": "talweg.initializers:Constant",
     "tensorflow.ones_initializer": "talweg.initializers:Ones",
     "tensorflow.random_normal_initializer": "talweg.initializers:RandomNormal",

@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -45,7 +46,7 @@ def enable() -> None:
         if not hasattr(Model, name):
             _put(Model, name, _Gone(name, remedy))
     _put(Optimizer, "__init__", _with_decay(Optimizer.__init__))
-    _put(type(jnp.zeros(())), "numpy", np.array)
+    _put(type(jnp.zeros(())), "numpy", _numpy)
 
 
 def disable() -> None:
@@ -61,6 +62,11 @@ def disable() -> None:
 def _put(cls: type, name: str, value: Any) -> None:
     _before[cls, name] = vars(cls).get(name, _ABSENT)
     setattr(cls, name, value)
+
+
+def _numpy(array: jax.Array) -> np.ndarray:
+    """TensorFlow's `tensor.numpy()`."""
+    return np.array(array)
 
 
 def _with_decay(initialize: Callable[..., None]) -> Callable[..., None]:

@@ -23,7 +23,7 @@ def to_host(value: Any, what: str) -> Any:
         what: "x", "y" or "sample_weight", for messages.
 
     Raises:
-        TypeError: strings, objects, dates, masked or complex arrays.
+        TypeError: strings, objects, dates, masked, sparse or complex arrays.
         ValueError: integers beyond 32 bits, ragged lists.
     """
     if value is None:
@@ -37,6 +37,7 @@ def to_host(value: Any, what: str) -> Any:
     if isinstance(value, Variable):
         return value.value
     if isinstance(value, jax.Array):
+        _refuse_kind(value.dtype, what)
         return value
     return _to_array(value, what)
 
@@ -44,27 +45,42 @@ def to_host(value: Any, what: str) -> Any:
 def _holds_arrays(value: Any) -> bool:
     """Whether a list is a list of inputs, and not one array written as nested lists."""
     return len(value) > 0 and all(
-        hasattr(item, "shape") and len(item.shape) > 0 or isinstance(item, Mapping)
+        (hasattr(item, "shape") and len(item.shape) > 0) or isinstance(item, Mapping)
         for item in value
     )
 
 
 def _from_frame(frame: Any, what: str) -> np.ndarray:
-    """A pandas table as one matrix; a column that is no number is named."""
-    for name, kind in frame.dtypes.items():
-        text = str(kind)
-        if getattr(kind, "kind", "O") in "fiub" and not text[:1].isupper():
-            continue
-        if text == "category":
-            fix = f"Use {what}[{name!r}].cat.codes, or pandas.get_dummies({what})."
-        elif "datetime" in text:
-            fix = "Turn dates into numbers first, for example days since the first."
-        elif text[:1].isupper():
-            fix = f"Use {what}[{name!r}].astype('float32') after filling what is missing."
-        else:
-            fix = f"Encode it, for example with pandas.get_dummies({what}), or drop it."
-        raise errors.wrong_type(what, f"column {name!r}", "numeric", text, fix)
+    """A table as one matrix; a column that is no number is named."""
+    if hasattr(frame, "iloc"):
+        for i, (name, kind) in enumerate(frame.dtypes.items()):
+            _check_column(frame.iloc[:, i], kind, what, f"column {name!r}")
     return _to_array(frame.to_numpy(), what)
+
+
+def _check_column(column: Any, kind: Any, what: str, which: str) -> None:
+    """Refuse a pandas column that is no plain number, and say how to make one of it.
+
+    Raises:
+        TypeError: text, categories, dates, nullable types.
+    """
+    if isinstance(kind, np.dtype) and kind.kind in "fiub":
+        return
+    text = str(kind)
+    if text == "category":
+        fix = "Use .cat.codes, or one-hot columns: pandas.get_dummies(table)."
+    elif getattr(kind, "kind", "") in "mM" or text.startswith(("datetime", "period", "timedelta")):
+        fix = "Turn times into numbers first, for example days since the first one."
+    elif getattr(kind, "kind", "O") in "fiub":
+        missing = int(column.isna().sum())
+        fill = f"Fill its {missing} missing values, then" if missing else "Use"
+        fix = f"{fill} .astype('float32')."
+    else:
+        fix = "Encode it, for example with pandas.get_dummies(table), or drop it."
+        values = column.dropna()
+        if len(values) and all(isinstance(v, (int, float, np.number)) for v in values[:100]):
+            fix = "It holds numbers: use .astype('float32')."
+    raise errors.wrong_type(what, which, "numeric", text, fix)
 
 
 def _to_array(value: Any, what: str) -> np.ndarray:
@@ -73,11 +89,12 @@ def _to_array(value: Any, what: str) -> np.ndarray:
             what, "the data", "a plain array", "a masked array",
             "Fill it: array.filled(0), and give the mask as sample_weight.",
         )  # fmt: skip
-    kind = getattr(value, "dtype", None)
-    if kind is not None and hasattr(value, "to_numpy") and str(kind) != str(kind).lower():
+    if hasattr(value, "tocsr"):
         raise errors.wrong_type(
-            what, "the data", "numeric", str(kind), "Fill what is missing, then .astype('float32')."
+            what, "the data", "a dense array", "a sparse matrix", "Use .toarray()."
         )
+    if hasattr(value, "iloc") and hasattr(value, "dtype"):
+        _check_column(value, value.dtype, what, "the column")
     if hasattr(value, "detach"):
         value = value.detach().cpu()
     try:
@@ -86,22 +103,37 @@ def _to_array(value: Any, what: str) -> np.ndarray:
         raise errors.invalid(
             what, "the data", "a rectangular array", value, f"NumPy says: {error}"
         ) from None
-    if array.dtype.kind in "OUSV" or array.dtype.kind in "mM":
-        fix = "Encode text as numbers first, for example one-hot or integer codes."
-        if array.dtype.kind == "O":
-            fix = "An object array holds mixed or ragged values. " + fix
-        raise errors.wrong_type(what, "the data", "numeric", f"dtype {array.dtype}", fix)
-    if array.dtype.kind == "c":
-        raise errors.wrong_type(
-            what, "the data", "real", f"dtype {array.dtype}", "Stack .real and .imag as features."
-        )
+    _refuse_kind(array.dtype, what)
     if not array.dtype.isnative:
         array = array.astype(array.dtype.newbyteorder("="))
-    if array.dtype.kind == "f" and array.dtype.itemsize == 8:
-        array = array.astype(config.floatx())
+    if array.dtype.kind == "f" and array.dtype.itemsize >= 8:
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is named
+            array = array.astype(config.floatx())
     if array.dtype.kind in "iu" and array.dtype.itemsize == 8:
         array = _narrowed(array, what)
     return array
+
+
+def _refuse_kind(dtype: Any, what: str) -> None:
+    """Refuse what cannot be computed with.
+
+    Raises:
+        TypeError: text, objects, dates, complex numbers.
+    """
+    if dtype.kind == "c":
+        raise errors.wrong_type(
+            what, "the data", "real", f"dtype {dtype}", "Stack .real and .imag as features."
+        )
+    if dtype.kind not in "OUSmMT" and dtype.names is None:
+        return
+    fix = "Encode text as numbers first, for example one-hot or integer codes."
+    if dtype.kind == "O":
+        fix = f"An object array holds mixed or ragged values. {fix}"
+    elif dtype.kind in "mM":
+        fix = "Turn times into numbers first, for example days since the first one."
+    elif dtype.names is not None:
+        fix = "Use numpy.lib.recfunctions.structured_to_unstructured."
+    raise errors.wrong_type(what, "the data", "numeric", f"dtype {dtype}", fix)
 
 
 def _narrowed(array: np.ndarray, what: str) -> np.ndarray:
@@ -144,15 +176,25 @@ def check_rows(x: Any, y: Any, weight: Any) -> int:
     return rows
 
 
-def check_weight(weight: Any) -> None:
-    """Refuse weights that make no loss: negative, not finite, or all zero."""
-    for leaf in jax.tree.leaves(weight):
-        array = np.asarray(leaf)
+def check_weight(weight: Any, whole: bool = True) -> None:
+    """Refuse weights that make no loss.
+
+    Args:
+        weight: an array or a tree of them; None for no weights.
+        whole: whether these are the weights of all rows, which cannot all be 0.
+
+    Raises:
+        ValueError: a weight is negative or not finite, or all are zero.
+    """
+    leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(weight)]
+    for array in leaves:
+        # The extremes first, NaN among them: the search is for the failing case only.
+        if not array.size or (array.min() >= 0 and array.max() < np.inf):
+            continue
         bad = ~(np.isfinite(array) & (array >= 0))
-        if bad.any():
-            row = int(np.argwhere(bad)[0][0])
-            raise errors.invalid(
-                "sample_weight", f"row {row}", "a finite number of at least 0", array[row]
-            )
-        if array.size and not array.any():
-            raise ValueError("sample_weight is 0 for every row: there would be nothing to learn.")
+        row = int(np.argwhere(bad)[0][0])
+        raise errors.invalid(
+            "sample_weight", f"row {row}", "a finite number of at least 0", array[row]
+        )
+    if whole and leaves and not any(array.any() for array in leaves):
+        raise ValueError("sample_weight is 0 for every row: there would be nothing to learn.")

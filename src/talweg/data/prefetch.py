@@ -53,4 +53,6 @@ def prefetched(
             yield item
     finally:
         closed.set()
+        while not ready.empty():  # lets a waiting thread go on at once
+            ready.get_nowait()
         thread.join(timeout=_PATIENCE)

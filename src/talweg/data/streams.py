@@ -75,6 +75,8 @@ class StreamBatches:
         self._inspect = inspect
 
     def epoch(self, index: int) -> Generator[Chunk, None, None]:
+        if not self._ahead and not self._once and (index == 0 or self._limit is None):
+            self._running = None
         if self._dataset:
             self.source.on_epoch_begin()
         came = yield from prefetched(self._chunks(index))
@@ -91,7 +93,7 @@ class StreamBatches:
         came = 0
         began = 0.0
         for sample in self._samples(index):
-            if group and (_shapes(sample) != _shapes(group[0])):
+            if group and _shapes(sample) != _shapes(group[0]):
                 yield _joined(group, came - len(group))
                 group = []
             if not group:
@@ -109,24 +111,26 @@ class StreamBatches:
     def _samples(self, index: int) -> Iterator[Sample]:
         """The batches of one epoch."""
         taken = 0
+        in_mid_pass = self._running is not None and not self._ahead
         while self._limit is None or taken < self._limit:
-            if self._running is None:
-                self._running = self._open(index)
-            batch = self._ahead.pop() if self._ahead else next(self._running, _END)
+            batch = self._take(index)
+            if batch is _END and in_mid_pass and not taken and not self._once:
+                # The last pass ended just where the last epoch did.
+                batch = self._take(index)
             if batch is _END:
-                self._running = None if not self._once else self._running
-                # The last pass may have ended just where the last epoch did.
-                if taken or self._once or self._limit is None or self._fresh:
-                    return
-                self._fresh = True
-                continue
-            self._fresh = False
+                return
             sample = self._weigh(self._read(batch))
             self._inspect(sample)
             taken += 1
             yield sample
-        if self._limit is None:
+
+    def _take(self, index: int) -> Any:
+        if self._running is None:
+            self._running = self._open(index)
+        batch = self._ahead.pop() if self._ahead else next(self._running, _END)
+        if batch is _END and not self._once:
             self._running = None
+        return batch
 
     def _open(self, index: int) -> Iterator[Any]:
         return self._items(self.source, index) if self._dataset else iter(self.source)
@@ -155,7 +159,7 @@ class StreamBatches:
             x, y, weight = batch, None, None
         sample = Sample(to_host(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
         check_rows(*sample)
-        check_weight(sample.weight)
+        check_weight(sample.weight, whole=False)
         return sample
 
 

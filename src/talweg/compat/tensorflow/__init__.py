@@ -1,0 +1,267 @@
+"""`import tensorflow as tf`: the names of TensorFlow that scripts around tf.keras use.
+
+Tensors are `jax.Array`s, dtypes are NumPy's. Functions keep TensorFlow's arguments and
+defaults where these differ from Keras's: `tf.argmax` and `tf.cumsum` go along axis 0.
+"""
+
+import builtins
+import contextlib
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from talweg import ops
+from talweg.compat.tensorflow.arrays import (
+    boolean_mask,
+    broadcast_to,
+    clip_by_value,
+    concat,
+    convert_to_tensor,
+    expand_dims,
+    eye,
+    fill,
+    gather,
+    identity,
+    linspace,
+    meshgrid,
+    one_hot,
+    ones,
+    ones_like,
+    pad,
+    range,
+    rank,
+    repeat,
+    reshape,
+    reverse,
+    roll,
+    shape,
+    size,
+    slice,
+    sort,
+    split,
+    squeeze,
+    stack,
+    tile,
+    transpose,
+    unique,
+    unstack,
+    where,
+    zeros,
+    zeros_like,
+)
+from talweg.compat.tensorflow.linalg import clip_by_global_norm, clip_by_norm, norm
+from talweg.compat.tensorflow.math import (
+    abs,
+    add,
+    add_n,
+    argmax,
+    argmin,
+    argsort,
+    ceil,
+    cos,
+    cumsum,
+    divide,
+    equal,
+    exp,
+    floor,
+    greater,
+    greater_equal,
+    less,
+    less_equal,
+    log,
+    log1p,
+    logical_and,
+    logical_not,
+    logical_or,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    not_equal,
+    pow,
+    reduce_all,
+    reduce_any,
+    reduce_logsumexp,
+    reduce_max,
+    reduce_mean,
+    reduce_min,
+    reduce_prod,
+    reduce_sum,
+    round,
+    rsqrt,
+    sigmoid,
+    sign,
+    sin,
+    sqrt,
+    square,
+    squared_difference,
+    subtract,
+    tan,
+    tanh,
+)
+from talweg.core import variables
+from talweg.ops import cast, custom_gradient, einsum, is_tensor, stop_gradient, tensordot
+from talweg.ops import scatter as _scatter
+
+Tensor = jax.Array
+
+float16, float32, float64 = map(jnp.dtype, ("float16", "float32", "float64"))
+bfloat16 = jnp.dtype(jnp.bfloat16)
+int8, int16, int32, int64 = map(jnp.dtype, ("int8", "int16", "int32", "int64"))
+uint8, uint16, uint32, uint64 = map(jnp.dtype, ("uint8", "uint16", "uint32", "uint64"))
+bool = jnp.dtype("bool")
+half, double = float16, float64
+newaxis = None
+
+
+class _AnyVariable(type):
+    """Every variable of talweg counts as a `tf.Variable`, the weights of layers too."""
+
+    def __instancecheck__(cls, instance: Any) -> builtins.bool:
+        return isinstance(instance, variables.Variable)
+
+
+class Variable(variables.Variable, metaclass=_AnyVariable):
+    """A variable of talweg with TensorFlow's arguments.
+
+    Args:
+        initial_value: the value, or a function without arguments that makes it.
+        trainable: whether optimizers move it; None is True.
+        name: its name.
+        dtype: the type of its numbers.
+        constraint: a function that its value passes through after each step.
+        validate_shape, caching_device, variable_def, import_scope, synchronization,
+            aggregation, shape: accepted as TensorFlow does, without effect.
+
+    >>> rate = Variable(0.001, trainable=False)
+    >>> float(rate.assign(0.01).numpy()) < 0.011
+    True
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        initial_value: Any = None,
+        trainable: Any = None,
+        validate_shape: Any = True,
+        caching_device: Any = None,
+        name: str | None = None,
+        variable_def: Any = None,
+        dtype: Any = None,
+        import_scope: Any = None,
+        constraint: Any = None,
+        synchronization: Any = None,
+        aggregation: Any = None,
+        shape: Any = None,
+    ):
+        value = initial_value() if callable(initial_value) else initial_value
+        super().__init__(value, dtype=dtype, trainable=trainable is not False, name=name)
+        self.constraint = constraint
+
+
+class TensorSpec(NamedTuple):
+    """The shape and type of a tensor; `tf.function` takes it and needs none."""
+
+    shape: Any
+    dtype: Any = float32
+    name: str | None = None
+
+
+def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Any:
+    """A tensor with these values, filled up to `shape` where one number is given.
+
+    >>> constant([1.0, 2.0]).shape
+    (2,)
+    """
+    tensor = convert_to_tensor(value, dtype)
+    if shape is None:
+        return tensor
+    return ops.full(shape, tensor) if tensor.size == 1 else ops.reshape(tensor, shape)
+
+
+def function(func: Callable[..., Any] | None = None, **_: Any) -> Callable[..., Any]:
+    """The function itself, or a decorator that returns it.
+
+    TensorFlow compiles here. talweg compiles whole steps inside `fit`; a function of one's
+    own runs as it is written, operation by operation. To compile it: `jax.jit`.
+
+    >>> function(jit_compile=True)(abs)(-1.0) == 1.0
+    Array(True, dtype=bool)
+    """
+    return func if func is not None else lambda decorated: decorated
+
+
+def matmul(
+    a: Any, b: Any, transpose_a: Any = False, transpose_b: Any = False, name: str | None = None
+) -> Any:
+    """The matrix product; leading axes are batches."""
+    a, b = jnp.asarray(a), jnp.asarray(b)
+    a = jnp.swapaxes(a, -1, -2) if transpose_a else a
+    b = jnp.swapaxes(b, -1, -2) if transpose_b else b
+    return ops.matmul(a, b)
+
+
+def cond(pred: Any, true_fn: Any = None, false_fn: Any = None, name: str | None = None) -> Any:
+    """`true_fn()` where `pred` holds, else `false_fn()`."""
+    return ops.cond(pred, true_fn, false_fn)
+
+
+def while_loop(
+    cond: Any, body: Any, loop_vars: Any, maximum_iterations: int | None = None, **_: Any
+) -> Any:
+    """`loop_vars = body(*loop_vars)` while `cond(*loop_vars)`."""
+    return ops.while_loop(cond, body, loop_vars, maximum_iterations)
+
+
+def map_fn(fn: Callable[..., Any], elems: Any, **_: Any) -> Any:
+    """`fn` of each slice along the first axis, stacked."""
+    return ops.map(fn, elems)
+
+
+def scatter_nd(indices: Any, updates: Any, shape: Sequence[int], name: str | None = None) -> Any:
+    """Zeros of `shape` with `updates` added at `indices`."""
+    return _scatter(indices, updates, shape)
+
+
+def as_dtype(type_value: Any) -> Any:
+    """A type from its name."""
+    return jnp.dtype(type_value)
+
+
+def TensorShape(dims: Any) -> tuple[int | None, ...]:
+    """A shape; it is a tuple here."""
+    return tuple(dims)
+
+
+def executing_eagerly() -> builtins.bool:
+    """True outside `fit`, where operations run one by one."""
+    return True
+
+
+def get_logger() -> logging.Logger:
+    """The logger of talweg."""
+    return logging.getLogger("talweg")
+
+
+def device(device_name: Any) -> Any:
+    """A context without effect: JAX's default device computes."""
+    return contextlib.nullcontext(device_name)
+
+
+def name_scope(name: str) -> Any:
+    """A context without effect."""
+    return contextlib.nullcontext(name)
+
+
+def print(*inputs: Any, output_stream: Any = None, **_: Any) -> None:
+    """Print values; inside a compiled step they are those of the step (`jax.debug.print`)."""
+    jax.debug.print(" ".join("{}" for _ in inputs), *inputs)
+
+
+__all__ = [
+    name for name in dir() if not name.startswith("_")
+]

@@ -1,0 +1,264 @@
+"""`tf.data`: datasets over arrays and generators, read on the host with NumPy."""
+
+from collections.abc import Callable, Iterator
+from itertools import chain, islice
+from typing import Any
+
+import jax
+import numpy as np
+
+from talweg.core import errors
+from talweg.core.random import draw_seed, host_generator
+
+AUTOTUNE = -1
+UNKNOWN_CARDINALITY = -2
+INFINITE_CARDINALITY = -1
+_METHODS = "batch cache enumerate filter map prefetch repeat shard shuffle skip take unbatch"
+
+
+class _Named(type):
+    def __getattr__(cls, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        raise AttributeError(_unknown(name), name=name, obj=None)
+
+
+class Dataset(metaclass=_Named):
+    """A sequence of elements, made anew at each iteration.
+
+    A dataset over arrays passes row numbers along until rows are asked for, so that
+    shuffling and batching cost one gather per batch.
+
+    Args:
+        elements: makes an iterator of elements, or of row numbers.
+        pick: from a row number, or an array of them, to the rows; None for plain elements.
+        length: how many elements; None where it is not known.
+
+    >>> data = Dataset.from_tensor_slices(([1, 2, 3], [0, 1, 0])).batch(2)
+    >>> [x.tolist() for x, y in data]
+    [[1, 2], [3]]
+    """
+
+    def __init__(
+        self,
+        elements: Callable[[], Iterator[Any]],
+        pick: Callable[[Any], Any] | None = None,
+        length: int | None = None,
+    ):
+        self._elements = elements
+        self._pick = pick
+        self._length = length
+
+    @classmethod
+    def from_tensor_slices(cls, tensors: Any, name: Any = None) -> "Dataset":
+        """The rows of an array, or of a tuple or dict of arrays of equal length.
+
+        Raises:
+            ValueError: the lengths differ.
+        """
+        host = jax.tree.map(np.asarray, tensors, is_leaf=_is_rows)
+        lengths = {len(leaf) for leaf in jax.tree.leaves(host)}
+        if len(lengths) != 1:
+            raise errors.invalid(
+                "Dataset.from_tensor_slices", "tensors", "arrays of one length", sorted(lengths)
+            )
+        count = lengths.pop()
+        return cls(
+            lambda: iter(range(count)),
+            lambda rows: jax.tree.map(lambda leaf: leaf[rows], host),
+            count,
+        )
+
+    @classmethod
+    def from_tensors(cls, tensors: Any, name: Any = None) -> "Dataset":
+        """One element: the tensors as they are."""
+        return cls(lambda: iter([tensors]), None, 1)
+
+    @classmethod
+    def from_generator(cls, generator: Callable[..., Any], *_: Any, **__: Any) -> "Dataset":
+        """What a function without arguments yields."""
+        return cls(lambda: iter(generator()))
+
+    @classmethod
+    def range(cls, *args: int, **_: Any) -> "Dataset":
+        """Integers, as Python's `range`."""
+        numbers = np.arange(*args)
+        return cls.from_tensor_slices(numbers)
+
+    @classmethod
+    def zip(cls, *datasets: Any, **_: Any) -> "Dataset":
+        """Tuples of one element of each dataset."""
+        parts = datasets[0] if len(datasets) == 1 else datasets
+        lengths = [part._length for part in parts]
+        known = None if None in lengths else min(lengths)
+        return cls(lambda: iter(zip(*parts, strict=False)), None, known)
+
+    def __iter__(self) -> Iterator[Any]:
+        elements = self._elements()
+        return elements if self._pick is None else map(self._pick, elements)
+
+    as_numpy_iterator = __iter__
+
+    def __len__(self) -> int:
+        if self._length is None:
+            raise TypeError("The number of elements of this dataset is not known.")
+        return self._length
+
+    def cardinality(self) -> np.int64:
+        """The number of elements, -2 where it is not known."""
+        return np.int64(UNKNOWN_CARDINALITY if self._length is None else self._length)
+
+    def batch(
+        self,
+        batch_size: int,
+        drop_remainder: bool = False,
+        num_parallel_calls: Any = None,
+        **_: Any,
+    ) -> "Dataset":
+        """Runs of `batch_size` elements, stacked; the last one may be shorter."""
+        batch_size = int(batch_size)
+        if batch_size < 1:
+            raise errors.invalid("Dataset.batch", "batch_size", "a positive integer", batch_size)
+        pick = self._pick
+
+        def batches() -> Iterator[Any]:
+            elements = self._elements()
+            while run := list(islice(elements, batch_size)):
+                if len(run) == batch_size or not drop_remainder:
+                    yield _stack(run) if pick is None else pick(np.asarray(run))
+
+        length = self._length
+        if length is not None:
+            length = length // batch_size if drop_remainder else -(-length // batch_size)
+        return Dataset(batches, None, length)
+
+    def unbatch(self, name: Any = None) -> "Dataset":
+        """The rows of the batches."""
+
+        def rows() -> Iterator[Any]:
+            for batch in self:
+                yield from Dataset.from_tensor_slices(batch)
+
+        return Dataset(rows)
+
+    def shuffle(
+        self, buffer_size: int, seed: int | None = None, reshuffle_each_iteration: Any = None,
+        name: Any = None,
+    ) -> "Dataset":  # fmt: skip
+        """Elements drawn at random from the next `buffer_size`, anew at each iteration."""
+        seed = draw_seed() if seed is None else int(seed)
+        passes = 0
+
+        def shuffled() -> Iterator[Any]:
+            nonlocal passes
+            generator = host_generator(seed, passes)
+            passes += reshuffle_each_iteration is not False
+            elements = self._elements()
+            buffer = list(islice(elements, int(buffer_size)))
+            for element in elements:
+                at = int(generator.integers(len(buffer)))
+                buffer[at], element = element, buffer[at]
+                yield element
+            yield from (buffer[i] for i in generator.permutation(len(buffer)))
+
+        return Dataset(shuffled, self._pick, self._length)
+
+    def repeat(self, count: int | None = None, name: Any = None) -> "Dataset":
+        """So many times over; without end by default."""
+        endless = count is None or count < 0
+
+        def repeated() -> Iterator[Any]:
+            times = iter(int, 1) if endless else range(int(count or 0))
+            return chain.from_iterable(self._elements() for _ in times)
+
+        length = None if endless or self._length is None else self._length * int(count or 0)
+        return Dataset(repeated, self._pick, length)
+
+    def take(self, count: int, name: Any = None) -> "Dataset":
+        """The first `count` elements; all where it is -1."""
+        length = None if self._length is None else min(self._length, count)
+        if count < 0:
+            return self
+        return Dataset(lambda: islice(self._elements(), count), self._pick, length)
+
+    def skip(self, count: int, name: Any = None) -> "Dataset":
+        """Without the first `count` elements."""
+        length = None if self._length is None else max(self._length - count, 0)
+        return Dataset(lambda: islice(self._elements(), count, None), self._pick, length)
+
+    def shard(self, num_shards: int, index: int, name: Any = None) -> "Dataset":
+        """Every `num_shards`-th element, from `index` on."""
+        length = None if self._length is None else len(range(index, self._length, num_shards))
+        return Dataset(
+            lambda: islice(self._elements(), index, None, num_shards), self._pick, length
+        )
+
+    def map(self, map_func: Callable[..., Any], *_: Any, **__: Any) -> "Dataset":
+        """`map_func` of each element; a tuple's parts come as its arguments."""
+
+        def mapped() -> Iterator[Any]:
+            for element in self:
+                yield map_func(*element) if isinstance(element, tuple) else map_func(element)
+
+        return Dataset(mapped, None, self._length)
+
+    def filter(self, predicate: Callable[..., Any], name: Any = None) -> "Dataset":
+        """The elements for which `predicate` holds."""
+
+        def kept() -> Iterator[Any]:
+            for element in self:
+                arguments = element if isinstance(element, tuple) else (element,)
+                if bool(predicate(*arguments)):
+                    yield element
+
+        return Dataset(kept)
+
+    def enumerate(self, start: int = 0, name: Any = None) -> "Dataset":
+        """Pairs of a number and an element."""
+        return Dataset(lambda: enumerate(self, start), None, self._length)
+
+    def cache(self, filename: str = "", name: Any = None) -> "Dataset":
+        """The same elements, kept in memory after the first whole iteration."""
+        kept: list[Any] | None = None
+
+        def cached() -> Iterator[Any]:
+            nonlocal kept
+            if kept is None:
+                seen = []
+                for element in self._elements():
+                    seen.append(element)
+                    yield element
+                kept = seen
+            else:
+                yield from kept
+
+        return Dataset(cached, self._pick, self._length)
+
+    def prefetch(self, buffer_size: int, name: Any = None) -> "Dataset":
+        """The dataset itself: `fit` prepares batches ahead."""
+        return self
+
+    def with_options(self, options: Any, name: Any = None) -> "Dataset":
+        """The dataset itself."""
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(_unknown(name), name=name, obj=None)
+
+
+def _unknown(name: str) -> str:
+    return (
+        f"talweg's tf.data.Dataset has no {name!r}. It has from_tensor_slices, from_tensors, "
+        f"from_generator, range, zip, {', '.join(_METHODS.split())}. Prepare the rest as arrays."
+    )
+
+
+def _is_rows(value: Any) -> bool:
+    return isinstance(value, list) or hasattr(value, "iloc")
+
+
+def _stack(elements: list[Any]) -> Any:
+    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *elements)
+
+
+__all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset"]

@@ -1,0 +1,59 @@
+"""`tf.nn`: activations, and losses from logits."""
+
+from typing import Any
+
+import jax.numpy as jnp
+
+from talweg import ops
+
+
+def leaky_relu(features: Any, alpha: float = 0.2, name: Any = None) -> Any:
+    """x where positive, `alpha` x elsewhere."""
+    return ops.leaky_relu(features, alpha)
+
+
+def l2_loss(t: Any, name: Any = None) -> Any:
+    """Half the sum of squares.
+
+    >>> float(l2_loss([3.0, 4.0]))
+    12.5
+    """
+    return ops.sum(ops.square(t)) / 2
+
+
+def bias_add(value: Any, bias: Any, data_format: Any = None, name: Any = None) -> Any:
+    """A bias added along the last axis."""
+    return ops.add(value, bias)
+
+
+def embedding_lookup(params: Any, ids: Any, max_norm: Any = None, name: Any = None) -> Any:
+    """The rows of `params` at `ids`."""
+    return ops.take(params, ids, 0)
+
+
+def sigmoid_cross_entropy_with_logits(
+    labels: Any = None, logits: Any = None, name: Any = None
+) -> Any:
+    """Binary cross-entropy of each entry, from logits.
+
+    >>> round(float(sigmoid_cross_entropy_with_logits(1.0, 0.0)), 4)
+    0.6931
+    """
+    labels, logits = jnp.asarray(labels), jnp.asarray(logits)
+    return jnp.maximum(logits, 0) - logits * labels + jnp.log1p(jnp.exp(-jnp.abs(logits)))
+
+
+def softmax_cross_entropy_with_logits(
+    labels: Any, logits: Any, axis: int = -1, name: Any = None
+) -> Any:
+    """Cross-entropy of each row of class probabilities, from logits."""
+    return -ops.sum(ops.multiply(labels, ops.log_softmax(logits, axis)), axis=axis)
+
+
+def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: Any = None) -> Any:
+    """Cross-entropy of each class number, from logits."""
+    scores = ops.log_softmax(logits)
+    return -jnp.take_along_axis(scores, jnp.asarray(labels)[..., None], axis=-1)[..., 0]
+
+
+__all__ = [name for name in dir() if not name.startswith("_")]
