@@ -166,7 +166,7 @@ class _Command:
             folder = self._cache / name
             folder.mkdir(exist_ok=True)
             environment.pop("JAX_COMPILATION_CACHE_DIR", None)
-            environment["XDG_CACHE_HOME"] = str(folder)
+            environment["TALWEG_COMPILE_CACHE"] = str(folder)
         begun = time.perf_counter()
         # In a folder of its own: a module of the working folder must not be imported.
         done = subprocess.run(

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.machine import sentence
@@ -55,12 +56,12 @@ def load(path: Path) -> Run:
     return Run(record["machine"], results)
 
 
-def lines(run: Run) -> Iterator[tuple[str, list[str]]]:
-    """The lines of the table, as (row's name, cells)."""
+def lines(run: Run) -> Iterator[list[str]]:
+    """The lines of the table, as cells."""
     for name, result in run.results.items():
         row = ROWS[name]
         for comparison in compare(row, result):
-            yield name, _cells(row, result, comparison)
+            yield _cells(row, result, comparison)
 
 
 def remarks(run: Run) -> Iterator[str]:
@@ -82,14 +83,15 @@ def remarks(run: Run) -> Iterator[str]:
 
 def show(run: Run, console: Console) -> None:
     """Print the table."""
-    table = Table(*HEADER, title=r"Medians; ratios pair by pair, \[lowest … highest]")
+    table = Table(*HEADER, title=escape("Medians; ratios pair by pair, [lowest … highest]"))
     before = ""
-    for name, cells in lines(run):
-        if before and name != before:
+    for cells in lines(run):
+        work = cells[0]
+        if before and work != before:
             table.add_section()
-        cells[0] = "" if name == before else cells[0]
-        table.add_row(*(cell.replace("[", r"\[") for cell in cells))
-        before = name
+        cells[0] = "" if work == before else work
+        table.add_row(*(escape(cell) for cell in cells))
+        before = work
     console.print(table)
     for remark in remarks(run):
         console.print(remark, markup=False, highlight=False)
@@ -101,7 +103,7 @@ def markdown(run: Run) -> str:
     out = [
         "| " + " | ".join(HEADER) + " |",
         "| --- | ---: | --- | ---: | ---: | ---: | --- |",
-        *("| " + " | ".join(cells) + " |" for _, cells in lines(run)),
+        *("| " + " | ".join(cells) + " |" for cells in lines(run)),
         "",
         "Medians of interleaved repeats; ratios pair by pair, [lowest … highest]. Measured on "
         f"{', '.join(sorted({r.date for r in run.results.values()}))}: {sentence(run.machine)}.",

@@ -1,7 +1,7 @@
 """The command line: `talweg run`, `talweg compare`, and whatever else brings a command.
 
 A command is a module with a function `add_parser(subparsers)`. It adds its parser and sets
-its default `execute` to a function that takes the parsed arguments and returns the exit code
+its default `run` to a function that takes the parsed arguments and returns the exit code
 (None is 0). A `ValueError`, `OSError` or missing extra that leaves it is shown as one line.
 
 Exit codes: 0 done, 1 an error, 2 wrong usage, 130 Ctrl-C, 141 the reader of the output left.
@@ -64,7 +64,7 @@ def _dispatch(arguments: list[str]) -> int:
         parser.print_help()
         return 0
     try:
-        return options.execute(options) or 0
+        return options.run(options) or 0
     except BrokenPipeError:
         raise
     except (ValueError, OSError, MissingExtraError) as error:
@@ -93,7 +93,9 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
     parser.add_argument(
         "--traceback", action="store_true", help="show where in the code an error came from"
     )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+    commands = parser.add_subparsers(
+        dest="command", metavar="COMMAND", title="commands", prog="talweg"
+    )
     asked = [argument for argument in arguments if argument in COMMANDS][:1]
     for command in asked or COMMANDS:
         if importlib.util.find_spec(COMMANDS[command]) is not None:

@@ -69,8 +69,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
     """`x` divided by its norm along an axis; zeros stay zeros.
 
-    >>> normalize([[3.0, 4.0]]).round(1).tolist()
-    [[0.6, 0.8]]
+    >>> normalize([[3.0, 4.0]]).round(1)
+    array([[0.6, 0.8]], dtype=float32)
     """
     x = np.asarray(x, dtype="float32")
     norm = np.linalg.norm(x, ord=order, axis=axis, keepdims=True)

@@ -82,7 +82,9 @@ def test_missing_gradients_and_excluded_decay_equal_keras(name):
     params, grads = problem()
     results = []
     for module, make in ((keras.optimizers, keras.Variable), (optimizers, Variable)):
-        variables = [make(p, name=n) for p, n in zip(params, ["kernel", "bias", "scale"])]
+        variables = [
+            make(p, name=n) for p, n in zip(params, ["kernel", "bias", "scale"], strict=True)
+        ]
         optimizer = getattr(module, name)(0.05, weight_decay=0.1)
         optimizer.exclude_from_weight_decay(var_list=[variables[2]], var_names=["bias"])
         optimizer.build(variables)

@@ -4,17 +4,83 @@ Keras 3 moved them to `ops`. Where a default changed on the way (`K.argmax` goes
 the last axis), the old one is kept.
 """
 
+# ruff: noqa: F401, F811 (names are imported to be exported)
+
+import math
 from typing import Any
 
 import jax.numpy as jnp
 
-from talweg import ops
-from talweg.compat.tensorflow.random import uniform
-from talweg.core.config import floatx
+from talweg import activations, layers, ops
+from talweg.activations import (
+    elu,
+    hard_sigmoid,
+    sigmoid,
+    softmax,
+    softplus,
+    softsign,
+    tanh,
+)
+from talweg.compat.tensorflow._arrays import (
+    squeeze,
+)
+from talweg.compat.tensorflow.math import (
+    cumsum,
+)
+from talweg.compat.tensorflow.random import normal as random_normal
+from talweg.compat.tensorflow.random import truncated_normal, uniform
+from talweg.core import config
+from talweg.core.config import (
+    epsilon,
+    floatx,
+)
 from talweg.core.variables import Variable
 from talweg.ops import (
+    abs,
+    all,
+    any,
+    arange,
+    cast,
+    clip,
+    cos,
+    equal,
+    exp,
+    expand_dims,
+    eye,
+    greater,
+    greater_equal,
+    in_top_k,
+    less,
+    less_equal,
+    log,
+    logsumexp,
     max,
+    maximum,
+    mean,
+    min,
+    minimum,
     ndim,
+    not_equal,
+    one_hot,
+    ones,
+    ones_like,
+    prod,
+    reshape,
+    round,
+    shape,
+    sign,
+    sin,
+    sqrt,
+    square,
+    stack,
+    std,
+    stop_gradient,
+    sum,
+    tile,
+    transpose,
+    var,
+    zeros,
+    zeros_like,
 )
 
 gather = ops.take
@@ -46,10 +112,8 @@ def dot(x: Any, y: Any) -> Any:
 
 def batch_dot(x: Any, y: Any, axes: Any = None) -> Any:
     """The product of each pair of rows, as the layer Dot computes it."""
-    from talweg.layers import dot as layer_dot
-
-    last_but_one = max(ndim(y) - 2, 1)
-    return layer_dot([x, y], (ndim(x) - 1, last_but_one) if axes is None else axes)
+    matched = (ndim(x) - 1, 1 if ndim(y) < 3 else ndim(y) - 2) if axes is None else axes
+    return layers.dot([x, y], matched)
 
 
 def flatten(x: Any) -> Any:
@@ -59,7 +123,7 @@ def flatten(x: Any) -> Any:
 
 def batch_flatten(x: Any) -> Any:
     """All axes but the first in one."""
-    return ops.reshape(x, (ops.shape(x)[0], -1))
+    return ops.reshape(x, (-1, math.prod(int(size or 0) for size in ops.shape(x)[1:])))
 
 
 def l2_normalize(x: Any, axis: Any = None) -> Any:
@@ -69,8 +133,6 @@ def l2_normalize(x: Any, axis: Any = None) -> Any:
 
 def relu(x: Any, alpha: float = 0.0, max_value: float | None = None, threshold: float = 0) -> Any:
     """max(x, 0), with a slope below and a limit above."""
-    from talweg import activations
-
     return activations.relu(x, alpha, max_value, threshold)
 
 
@@ -156,8 +218,10 @@ def learning_phase() -> int:
 
 
 def image_dim_ordering() -> str:
-    """Keras 1's name of channels last: "tf"."""
-    return "tf"
+    """Keras 1's name of the image data format: "tf" or "th"."""
+    return "tf" if config.image_data_format() == "channels_last" else "th"
 
 
-__all__ = [name for name in dir() if not name.startswith("_")]
+def set_image_dim_ordering(dim_ordering: str) -> None:
+    """Keras 1's name of `set_image_data_format`: "tf" is channels last, "th" first."""
+    config.set_image_data_format({"tf": "channels_last", "th": "channels_first"}[dim_ordering])

@@ -19,8 +19,8 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument(
         "arguments", nargs=argparse.REMAINDER, metavar="…", help="arguments of the script"
     )
-    parser.set_defaults(execute=_execute)
+    parser.set_defaults(run=_run)
 
 
-def _execute(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     return run_script(options.script, options.arguments)

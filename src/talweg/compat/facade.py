@@ -77,8 +77,11 @@ def look_up(path: str, name: str) -> Any:
         if name in _public(source):
             return getattr(source, name)
     catalog = serialization._catalogs.get(module)
-    if catalog is not None and name in catalog.aliases:
-        return catalog.namespace[catalog.aliases[name]]
+    if catalog is not None:
+        # Keras has its short names in capitals too: mse, MSE.
+        alias = catalog.aliases.get(name.lower() if name.isupper() else name)
+        if alias is not None:
+            return catalog.namespace[alias]
     if exists(f"{path}.{name}"):
         return importlib.import_module(f"{path}.{name}")
     raise LookupError(name)
@@ -172,4 +175,8 @@ def _modules() -> Iterator[str]:
     yield from ROOTS
     yield from (f"keras.{name}" for name in talweg.__all__ if _exported([name]))
     yield from names.ALSO
-    yield from (f"tensorflow.{found.name}" for found in pkgutil.iter_modules(stand_ins.__path__))
+    yield from (
+        f"tensorflow.{found.name}"
+        for found in pkgutil.iter_modules(stand_ins.__path__)
+        if not found.name.startswith("_")
+    )

@@ -1,5 +1,6 @@
 """The import hook: `keras` and `tensorflow`, and all below, are facades over talweg."""
 
+import importlib.abc
 import importlib.machinery
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from talweg.compat import names, old_ways
 from talweg.compat.facade import ROOTS, Facade, canonical, exists, look_up, missing
 
 
-class Finder:
+class Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds the modules under ROOTS, before any that is installed."""
 
     def find_spec(

@@ -16,6 +16,7 @@ MOVED = {
     "keras.engine.training": "keras",
     "keras.backend.tensorflow_backend": "keras.backend",
     "keras.backend.common": "keras.backend",
+    "keras.experimental": "keras.optimizers.schedules",
     "keras.layers.advanced_activations": "keras.layers",
     "keras.layers.convolutional": "keras.layers",
     "keras.layers.core": "keras.layers",
@@ -64,6 +65,13 @@ ALSO = {
 
 # Single names that talweg spells otherwise: "module:name".
 RENAMED = {
+    "keras.constraints.max_norm": "talweg.constraints:MaxNorm",
+    "keras.constraints.maxnorm": "talweg.constraints:MaxNorm",
+    "keras.constraints.min_max_norm": "talweg.constraints:MinMaxNorm",
+    "keras.constraints.non_neg": "talweg.constraints:NonNeg",
+    "keras.constraints.nonneg": "talweg.constraints:NonNeg",
+    "keras.constraints.unit_norm": "talweg.constraints:UnitNorm",
+    "keras.constraints.unitnorm": "talweg.constraints:UnitNorm",
     "keras.dtype_policies.get": "talweg.core.dtypes:get_policy",
     "keras.mixed_precision.Policy": "talweg.core.dtypes:DTypePolicy",
     "keras.mixed_precision.global_policy": "talweg.core.dtypes:dtype_policy",
@@ -87,8 +95,6 @@ INSTEAD = {
         "talweg brings no data sets and downloads none: read the file yourself, for example "
         "with numpy.load('mnist.npz')."
     ),
-    "keras.layers.CuDNNGRU": "The layer is GRU.",
-    "keras.layers.CuDNNLSTM": "The layer is LSTM.",
     "keras.layers.Merge": "The layers are Add, Concatenate, Multiply, … of keras.layers.",
     "keras.preprocessing": "Make arrays with NumPy first and give them to fit().",
     "keras.utils.multi_gpu_model": "Leave it out.",
@@ -106,6 +112,7 @@ INSTEAD = {
     "tensorflow.layers": "The layers are in tf.keras.layers.",
     "tensorflow.nn.dropout": "Use the layer tf.keras.layers.Dropout.",
     "tensorflow.placeholder": "There are no placeholders: write a function, or a Sequential model.",
+    "tensorflow.train": "The optimizers are in tf.keras.optimizers.",
     "tensorflow.py_function": "A step is compiled; compute the values before fit().",
     "tensorflow.numpy_function": "A step is compiled; compute the values before fit().",
     "tensorflow.random.Generator": "The source of seeds is keras.random.SeedGenerator.",

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from talweg.core.errors import shown
+from talweg.core.errors import invalid, shown
 from talweg.models import Model
 from talweg.optimizers import Optimizer
 from talweg.schedules import InverseTimeDecay
@@ -79,7 +79,10 @@ def _with_decay(initialize: Callable[..., None]) -> Callable[..., None]:
         if not decay:
             return
         owner = type(self).__name__
-        rate = float(self.learning_rate)
+        if self.schedule is not None:
+            raise invalid(owner, "decay", "left out beside a schedule", decay)
+        # As text first: the shortest decimal of the float32, 0.01 and not 0.009999999776.
+        rate = float(str(np.float32(self.learning_rate)))
         warnings.warn(
             f"{owner}: decay={shown(decay)} is Keras 2's. It is taken as learning_rate="
             f"InverseTimeDecay({rate:g}, decay_steps=1, decay_rate={decay:g}).",

@@ -2,6 +2,7 @@
 
 import io
 import os
+import select
 import sys
 from collections.abc import Sequence
 from types import CodeType, ModuleType, TracebackType
@@ -86,8 +87,13 @@ def _without_own(trace: TracebackType | None) -> TracebackType | None:
 
 
 def _stdout_is_closed() -> bool:
+    """Whether the reader of the output has gone; a broken pipe elsewhere is an error."""
     try:
         sys.stdout.flush()
+        poll = select.poll()
+        poll.register(sys.stdout.fileno(), 0)
+        return any(event & select.POLLERR for _, event in poll.poll(0))
     except BrokenPipeError:
         return True
-    return False
+    except (AttributeError, OSError):  # no poll on this system, or no file
+        return False

@@ -100,7 +100,11 @@ class Hyper:
             raise errors.wrong_type(
                 owner, self.name, f"a number {expected}", value, self.hint
             ) from None
-        if number not in self.interval or (self.integer and number != int(number)):
+        # What the program will see: 0.99999999 is 1 in float32.
+        with np.errstate(over="ignore"):
+            rounded = number if self.integer else float(np.float32(number))
+        inside = number in self.interval and rounded in self.interval
+        if not inside or (self.integer and number != int(number)):
             raise errors.invalid(owner, self.name, expected, number, self.hint)
         return int(number) if self.integer else number
 
@@ -115,7 +119,7 @@ class Hyper:
 def _is_scalar(value: object) -> bool:
     if value is None or isinstance(value, (bool, str, bytes)):
         return False
-    return np.ndim(value) == 0 and getattr(value, "dtype", None) != np.bool_
+    return np.ndim(cast(Any, value)) == 0 and getattr(value, "dtype", None) != np.bool_
 
 
 def hyper(

@@ -166,7 +166,8 @@ class Variable:
     def assign(self, value: Any) -> "Variable":
         """Set the value; shapes must agree, the type stays the variable's."""
         new = value.value if isinstance(value, Variable) else value
-        new = jnp.asarray(new, dtype=self._value.dtype)
+        if not (isinstance(new, jax.Array) and new.dtype == self._value.dtype) or new.weak_type:
+            new = jnp.asarray(new, dtype=self._value.dtype)
         if new.shape != self._value.shape:
             raise errors.invalid(
                 f"Variable {self.path!r}", "the value", f"of shape {self.shape}", new.shape

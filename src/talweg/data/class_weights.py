@@ -28,9 +28,7 @@ class ClassWeights:
 
     def __init__(self, weights: Mapping[int, float], classes: int | None):
         if not isinstance(weights, Mapping):
-            raise errors.wrong_type(
-                "fit", "class_weight", "a dict {class: weight}", weights
-            )
+            raise errors.wrong_type("fit", "class_weight", "a dict {class: weight}", weights)
         self._weights: dict[int, float] = {}
         for label, weight in weights.items():
             if isinstance(label, str) or label != int(label):

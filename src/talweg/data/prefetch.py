@@ -1,5 +1,6 @@
 """Prefetching: a thread makes the next items while the last one is in use."""
 
+import contextlib
 import queue
 import threading
 from collections.abc import Generator
@@ -26,10 +27,9 @@ def prefetched(
 
     def put(item: Any, result: Any = None, error: BaseException | None = None) -> None:
         while not closed.is_set():
-            try:
-                return ready.put((item, result, error), timeout=0.1)
-            except queue.Full:
-                continue
+            with contextlib.suppress(queue.Full):
+                ready.put((item, result, error), timeout=0.1)
+                return
 
     def work() -> None:
         try:
@@ -37,7 +37,8 @@ def prefetched(
                 try:
                     put(next(items))
                 except StopIteration as end:
-                    return put(_END, end.value)
+                    put(_END, end.value)
+                    return
         except BaseException as error:  # handed to the reader, whatever it is
             put(_END, error=error)
 

@@ -1,8 +1,11 @@
 """Convolutions: one small kernel, applied at every place."""
 
+import itertools
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 from jax import lax
 
@@ -14,6 +17,9 @@ from talweg.layers.base import Layer
 from talweg.layers.input_spec import InputSpec
 
 Sizes = int | Sequence[int]
+
+# The largest copy of the input, in bytes, that a convolution on a CPU may make.
+_PATCH_BYTES = 32 << 20
 
 
 class Convolution(Layer):
@@ -106,8 +112,12 @@ class Convolution(Layer):
         padding: Any = self.padding.upper()
         if self.padding == "causal":
             padding = [(self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)]
+        inputs = inputs.astype(kernel.dtype)
+        if self._suits_patches(inputs):
+            outputs = _by_patches(inputs, kernel, self.strides, padding)
+            return self.activation(outputs if self.bias is None else outputs + self.bias.value)
         outputs = lax.conv_general_dilated(
-            inputs.astype(kernel.dtype),
+            inputs,
             kernel,
             self.strides,
             padding,
@@ -121,6 +131,22 @@ class Convolution(Layer):
                 bias if channels_last else jnp.reshape(bias, (-1, *(1,) * self.rank))
             )
         return self.activation(outputs)
+
+    def _suits_patches(self, inputs: Any) -> bool:
+        """Whether to multiply patches by the kernel, in place of XLA's convolution.
+
+        On a CPU the two are equally fast alone, but inside a loop XLA's weight gradient of a
+        convolution takes ten times as long, and patches do not (a small CNN on 28×28, batch
+        128, jax 0.10.2: 366 ms against 30 ms a step). The copies must stay small.
+        """
+        size = inputs.size * math.prod(self.kernel_size) * inputs.dtype.itemsize
+        return (
+            size <= _PATCH_BYTES
+            and self.data_format == "channels_last"
+            and self.groups == 1
+            and set(self.dilation_rate) == {1}
+            and jax.default_backend() == "cpu"
+        )
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         spans = (d * (k - 1) + 1 for d, k in zip(self.dilation_rate, self.kernel_size, strict=True))
@@ -196,6 +222,25 @@ class Conv2D(Convolution):
     """
 
     rank = 2
+
+
+def _by_patches(x: Any, kernel: Any, strides: Sequence[int], padding: Any) -> Any:
+    """A convolution over (batch, …, channels) as one matrix product."""
+    window, spatial = kernel.shape[:-2], x.shape[1:-1]
+    pads = padding
+    if isinstance(padding, str):
+        pads = lax.padtype_to_pads(spatial, window, strides, padding)
+    if any(side for pair in pads for side in pair):
+        x = jnp.pad(x, [(0, 0), *pads, (0, 0)])
+    counts = [
+        (size - span) // stride + 1
+        for size, span, stride in zip(x.shape[1:-1], window, strides, strict=True)
+    ]
+    patches = [
+        x[:, *(slice(i, i + s * n, s) for i, s, n in zip(place, strides, counts, strict=True))]
+        for place in itertools.product(*map(range, window))
+    ]
+    return jnp.concatenate(patches, axis=-1) @ kernel.reshape(-1, kernel.shape[-1])
 
 
 def windows_shape(

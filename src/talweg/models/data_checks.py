@@ -89,29 +89,46 @@ def linear_head(model: Any) -> bool:
     return getattr(activation, "__name__", "") == "linear" and type(last).__name__ == "Dense"
 
 
+def check_inputs(model: Any, sample: Sample) -> None:
+    """Refuse inputs that the first layer would compute nonsense from.
+
+    Raises:
+        ValueError: an index that an Embedding does not have, naming its row.
+    """
+    check = getattr(_first_layer(model), "check_inputs_host", None)
+    if check is not None:
+        check(np.asarray(jax.tree.leaves(sample.x)[0]))
+
+
 def check_values(model: Any, sample: Sample, outputs: Any) -> None:
     """Refuse targets and indices that would compute to nonsense.
 
     Raises:
         ValueError: naming the row and the remedy.
     """
-    for layer in model._flatten_layers():
-        check = getattr(layer, "check_inputs_host", None)
-        if check is not None and layer is _first_layer(model):
-            check(np.asarray(jax.tree.leaves(sample.x)[0]))
+    check_inputs(model, sample)
     if sample.y is None:
         return
     objectives = model.objectives
     for target, output, check in zip(
-        objectives.targets(sample.y),
-        jax.tree.leaves(outputs),
-        objectives.checks(),
-        strict=False,
+        objectives.targets(sample.y), jax.tree.leaves(outputs), objectives.checks(), strict=True
     ):
-        if check is not None:
+        if check is not None and target is not None:
             check(np.asarray(target), (None, *output.shape[1:]))
 
 
+def classes_of(outputs: Any, y: Any) -> int | None:
+    """How many classes a model of one output tells apart; None where that is unknown."""
+    leaves = jax.tree.leaves(outputs)
+    if len(leaves) != 1 or len(leaves[0].shape) != 2:
+        return None
+    units = leaves[0].shape[-1]
+    if units != 1:
+        return units
+    labels = np.unique(np.asarray(jax.tree.leaves(y)[0]))
+    return 2 if np.isin(labels, (0, 1)).all() else None
+
+
 def _first_layer(model: Any) -> Any:
-    layers = [layer for layer in getattr(model, "layers", [])]
+    layers = getattr(model, "layers", [])
     return layers[0] if layers else None

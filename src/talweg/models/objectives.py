@@ -108,85 +108,104 @@ class Objectives:
         self.losses: list[Any] = []
         self.entries: list[Entry] = []
         self.loss_tracker = Mean(name="loss")
-        self.output_trackers: list[Mean] = []
+        # The mean loss of each output, by its position, where there are several.
+        self.output_trackers: dict[int, Mean] = {}
+        self._with_loss: list[int] = []
         self.weights: list[float | None] = []
         self.outputs: list[str] = []
 
-    def build(self, y: Any, prediction: Any, outputs: Sequence[str]) -> None:
+    def build(self, y: Any, prediction: Any, outputs: Sequence[str], named: bool = True) -> None:
         """Resolve names against shapes.
 
         Args:
             y: a batch of targets, or their specs; None where there are none.
             prediction: the specs of the outputs.
             outputs: the outputs' names, one for each leaf.
+            named: whether the model gave them; else logs name losses and metrics only.
+
+        Raises:
+            ValueError: targets that do not pair up with the outputs that have a loss.
         """
         predictions = jax.tree.leaves(prediction)
         self.outputs = list(outputs)
-        targets = self.targets(y) if y is not None else []
-        has_loss = self.config["loss"] is not None
-        if targets and has_loss and len(targets) != len(predictions):
-            raise ValueError(
-                f"The model has {len(predictions)} outputs, but y has {len(targets)} targets."
-            )
-        if has_loss and not targets:
+        given = spread(self.config["loss"], self.outputs, "loss")
+        weights = spread(self.config["loss_weights"], self.outputs, "loss_weights")
+        self._with_loss = [i for i, item in enumerate(given) if item is not None]
+        targets = self.targets(y)
+        lacking = [self.outputs[i] for i in self._with_loss if targets[i] is None]
+        if lacking and y is None:
             raise ValueError(
                 "The model was compiled with a loss, but no y came. Pass y, or batches (x, y)."
             )
-        pairs = list(zip(targets, predictions, strict=False))
-        given = spread(self.config["loss"], self.outputs, "loss")
-        weights = spread(self.config["loss_weights"], self.outputs, "loss_weights")
-        self.losses = [_resolve_loss(item, *pair) for item, pair in zip(given, pairs, strict=False)]
+        if lacking:
+            raise ValueError(f"y lacks targets for output {lacking[0]!r}, which has a loss.")
+        pairs = list(zip(targets, predictions, strict=True))
+        self.losses = [_resolve_loss(item, *pair) for item, pair in zip(given, pairs, strict=True)]
         self.weights = [None if weight is None else float(weight) for weight in weights]
-        several = len(predictions) > 1
-        if several and has_loss:
-            self.output_trackers = [Mean(name=f"{name}_loss") for name in self.outputs]
+        self.output_trackers = {}
+        if len(self._with_loss) > 1:
+            for i in self._with_loss:
+                name = self.outputs[i] if named else self.losses[i].name
+                taken = [tracker.name for tracker in self.output_trackers.values()]
+                self.output_trackers[i] = Mean(name=_free(f"{name}_loss", taken))
         self.entries = []
         for argument in ("metrics", "weighted_metrics"):
             listed = spread(self.config[argument], self.outputs, argument, each=True)
-            for output, (items, pair) in enumerate(zip(listed, pairs, strict=False)):
+            for output, (items, pair) in enumerate(zip(listed, pairs, strict=True)):
                 for item in _as_list(items):
+                    if pair[0] is None:
+                        name = self.outputs[output]
+                        raise ValueError(f"y lacks targets for output {name!r}, which has metrics.")
                     metric = _resolve_metric(item, *pair)
                     metric.build(*(leaf.shape for leaf in pair))
-                    prefix = f"{self.outputs[output]}_" if several else ""
-                    key = self._free_key(metric.name, prefix, argument == "weighted_metrics")
-                    self.entries.append(
-                        Entry(metric, output, argument == "weighted_metrics", key)
-                    )
+                    prefix = f"{self.outputs[output]}_" if named and len(pairs) > 1 else ""
+                    weighted = argument == "weighted_metrics"
+                    taken = [entry.key for entry in self.entries]
+                    key = prefix + metric.name
+                    if key in taken and weighted:
+                        key = f"{prefix}weighted_{metric.name}"
+                    self.entries.append(Entry(metric, output, weighted, _free(key, taken)))
         self.built = True
 
-    def _free_key(self, name: str, prefix: str, weighted: bool) -> str:
-        taken = {entry.key for entry in self.entries}
-        key = prefix + name
-        if key in taken and weighted:
-            key = f"{prefix}weighted_{name}"
-        count, free = 1, key
-        while free in taken:
-            free, count = f"{key}_{count}", count + 1
-        return free
-
     def targets(self, y: Any) -> list[Any]:
-        """The targets in the order of the outputs."""
-        if isinstance(y, Mapping) and set(y) == set(self.outputs):
-            return [y[name] for name in self.outputs]
-        return jax.tree.leaves(y)
+        """The targets in the order of the outputs; None where there is none.
+
+        Raises:
+            ValueError: another number of targets than outputs, or than losses.
+        """
+        count = len(self.outputs)
+        wanted = any(self.config[key] for key in ("loss", "metrics", "weighted_metrics"))
+        if y is None or not wanted:
+            return [None] * count
+        if isinstance(y, Mapping) and set(y) <= set(self.outputs):
+            return [y.get(name) for name in self.outputs]
+        leaves = jax.tree.leaves(y)
+        if len(leaves) == count:
+            return leaves
+        if len(leaves) != len(self._with_loss):
+            raise ValueError(f"The model has {count} outputs, but y has {len(leaves)} targets.")
+        placed: list[Any] = [None] * count
+        for i, leaf in zip(self._with_loss, leaves, strict=True):
+            placed[i] = leaf
+        return placed
 
     def metrics(self) -> list[Metric]:
         """All metrics: the loss's mean first, then in the order of `compile`."""
-        return [self.loss_tracker, *self.output_trackers, *(e.metric for e in self.entries)]
+        trackers = self.output_trackers.values()
+        return [self.loss_tracker, *trackers, *(entry.metric for entry in self.entries)]
 
     def total(self, y: Any, prediction: Any, weight: Any) -> Any:
         """The weighted sum of the outputs' losses; also counted one by one where several."""
         predictions = jax.tree.leaves(prediction)
-        targets = self.targets(y) if y is not None else [None] * len(predictions)
+        targets = self.targets(y) if self._with_loss else []
         weights = self._weights_of(weight)
         terms: list[Any] = []
         for i, loss in enumerate(self.losses):
             if loss is None:
                 continue
             term = loss(targets[i], predictions[i], sample_weight=weights[i])
-            term = term if self.weights[i] is None else term * self.weights[i]
-            terms.append(term)
-            if self.output_trackers:
+            terms.append(term if self.weights[i] is None else term * self.weights[i])
+            if i in self.output_trackers:
                 self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))
         return sum(terms[1:], terms[0]) if terms else jnp.float32(0)
 
@@ -203,9 +222,24 @@ class Objectives:
                 sample_weight=weights[entry.output] if entry.weighted else None,
             )
 
+    def names(self) -> list[str]:
+        """The keys of the logs in the order of `evaluate`, which is Keras's.
+
+        The loss, the metrics that bear their own name in the order of `compile`, the
+        losses of the outputs, then the rest by name.
+        """
+        own = [entry.key for entry in self.entries if entry.key == entry.metric.name]
+        rest = [entry.key for entry in self.entries if entry.key != entry.metric.name]
+        trackers = list(self.output_trackers)
+        if isinstance(self.config["loss"], Mapping):
+            asked = list(self.config["loss"])
+            trackers.sort(key=lambda i: asked.index(self.outputs[i]))
+        listed = [self.output_trackers[i].name for i in trackers]
+        return [self.loss_tracker.name, *own, *listed, *sorted(rest)]
+
     def report(self) -> dict[str, Any]:
         """The logs: loss first, then metrics in the order of `compile`."""
-        trackers = [self.loss_tracker, *self.output_trackers]
+        trackers = [self.loss_tracker, *self.output_trackers.values()]
         logs = {tracker.name: tracker.result() for tracker in trackers}
         for entry in self.entries:
             result = entry.metric.result()
@@ -224,6 +258,14 @@ class Objectives:
     def checks(self) -> list[Callable[[np.ndarray, Any], None] | None]:
         """For each output, what refuses targets that its loss cannot mean."""
         return [None if loss is None else losses.checker(loss) for loss in self.losses]
+
+
+def _free(key: str, taken: Sequence[str]) -> str:
+    """`key`, numbered where it is taken."""
+    count, free = 1, key
+    while free in taken:
+        free, count = f"{key}_{count}", count + 1
+    return free
 
 
 def _as_list(items: Any) -> list[Any]:

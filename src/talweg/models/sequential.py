@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from talweg import layers as layers_module
-from talweg.core import dtypes, errors, names
+from talweg.core import errors
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import InputLayer, Layer
 from talweg.models.model import Model
@@ -76,14 +76,14 @@ class Sequential(Model):
         if not self._stack:
             raise ValueError("There is no layer to pop: the model is empty.")
         layer = self._stack.pop()
-        self._trainee = self._predictor = None
+        self._forget_programs()
         if rebuild:
             self._build_if_known()
         return layer
 
     def _build_if_known(self) -> None:
         self.built = False
-        self._trainee = self._predictor = None
+        self._forget_programs()
         if self._input is not None and self._stack:
             self.build(self._input.batch_shape)
 
@@ -173,6 +173,3 @@ def _record(layer: Layer) -> dict[str, Any]:
     if built:
         record["build_config"] = built
     return record
-
-
-__all__ = ["Sequential", "dtypes", "names"]

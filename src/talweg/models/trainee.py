@@ -1,6 +1,9 @@
 """A Keras-shaped model as the engine sees it: cells, pure functions, flags."""
 
+import contextlib
+import inspect
 import warnings
+from collections.abc import Iterator
 from typing import Any
 
 import jax
@@ -13,7 +16,7 @@ from talweg.layers.context import call_context
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
-from talweg.training.step import Step, keep_if_bad, make_test_step
+from talweg.training.step import Step, all_finite, keep_if_bad, make_test_step
 
 
 class ModelTrainee:
@@ -29,24 +32,31 @@ class ModelTrainee:
         self.optimizer = optimizer
         self.params: list[Variable] = model.trainable_variables
         self.fixed: list[Variable] = model.non_trainable_variables
-        self.metrics: list[Variable] = [v for m in model.metrics for v in m.variables]
-        self.iteration = 0
+        self._metric_objects = model.metrics
+        self.metrics: list[Variable] = [v for m in self._metric_objects for v in m.variables]
         self._logs: Any = ()
         self._first_bad: Any = jnp.int32(NEVER)
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.params)
-        task = Task(self._objective, self._update, self._scale)
-        self._custom = _overridden(model, "train_step")
-        self._no_logs: Any = ()
-        self.train_program = Program(
-            self._custom_step() if self._custom else make_step(task), self._report_training
+        self._observes = not _overridden(model, "compute_metrics")
+        parameters = inspect.signature(model.compute_loss).parameters
+        self._loss_takes_training = "training" in parameters or any(
+            p.kind is p.VAR_KEYWORD for p in parameters.values()
         )
-        tested = _overridden(model, "test_step")
+        task = Task(self._objective, self._update, self._scale)
+        # A user's own metrics may report what no metric object holds: their logs are kept.
+        trains = _overridden(model, "train_step") or not self._observes
+        tests = _overridden(model, "test_step") or not self._observes
+        self.train_program = Program(
+            self._custom_step() if trains else make_step(task), self._report_training
+        )
         self.test_program = Program(
-            self._custom_test_step() if tested else make_test_step(task),
+            self._custom_test_step() if tests else make_test_step(task),
             self._report_metrics,
             moving=("metrics", "logs"),
         )
+        self._custom = {"train": trains, "test": tests}
+        self._log_shapes: dict[str, Any] = {"train": (), "test": ()}
 
     @property
     def stop_training(self) -> bool:
@@ -59,20 +69,28 @@ class ModelTrainee:
     # -- cells -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Before a run: no step was bad yet, and the buffers are nobody else's.
+        """Before training: no step was bad yet, and the buffers are nobody else's.
 
         A block reuses the buffers it is given; what the user still holds must not be
         among them, so the first block gets copies.
         """
         self._first_bad = jnp.int32(NEVER)
-        self._logs = self._no_logs
-        if self.optimizer is not None:
-            self.iteration = int(self.optimizer.cells_now().iterations)
-        cells = [*self.params, *self.fixed, *self.metrics]
+        self._logs = _zeros(self._log_shapes["train"])
+        cells = [*self.params, *self.fixed]
         if self.optimizer is not None:
             cells += jax.tree.leaves(self.optimizer.state._replace(hyper={}))
         for cell in cells:
             cell.assign(cell.value.copy())
+
+    @contextlib.contextmanager
+    def testing(self) -> Iterator[None]:
+        """While the test program runs: only the metrics move, from zero on."""
+        kept, self._logs = self._logs, _zeros(self._log_shapes["test"])
+        self.reset_metrics()
+        try:
+            yield
+        finally:
+            self._logs = kept
 
     def read_state(self) -> TrainState:
         """The cells' arrays, with the hyperparameters of this moment."""
@@ -101,24 +119,35 @@ class ModelTrainee:
 
     def reset_metrics(self) -> None:
         """Forget the batches that the metrics have seen."""
-        self.model.reset_metrics()
+        for metric in self._metric_objects:
+            metric.reset_state()
 
     # -- pure functions --------------------------------------------------------------
+
+    def forward(
+        self, params: Any, fixed: Any, metrics: Any, batch: Any, training: bool
+    ) -> tuple[Any, dict[str, Any], Any, Any]:
+        """Loss, logs, and what the pass leaves in the model's own state and the metrics."""
+        model = self.model
+        x, y, weight = batch
+        flag = {"training": training} if self._loss_takes_training else {}
+        cells = [*self.params, *self.fixed, *self.metrics]
+        with lend(cells, [*params, *fixed, *metrics]) as loan, call_context(training):
+            prediction = model(x, training=training)
+            loss = model.compute_loss(x=x, y=y, y_pred=prediction, sample_weight=weight, **flag)
+            model.objectives.loss_tracker.update_state(loss, sample_weight=_rows(x))
+            logs: dict[str, Any] = {}
+            if self._observes:
+                model.objectives.observe(y, prediction, weight)
+            else:
+                logs = model.compute_metrics(x, y, prediction, sample_weight=weight)
+            return loss, logs, loan.values(self.fixed), loan.values(self.metrics)
 
     def _objective(
         self, params: Any, fixed: Any, metrics: Any, batch: Any, training: bool, key: Any
     ) -> tuple[Any, tuple[Any, Any]]:
-        model = self.model
-        x, y, weight = batch
-        cells = [*self.params, *self.fixed, *self.metrics]
-        with lend(cells, [*params, *fixed, *metrics]) as loan, call_context(training):
-            prediction = model(x, training=training)
-            loss = model.compute_loss(
-                x=x, y=y, y_pred=prediction, sample_weight=weight, training=training
-            )
-            model.objectives.loss_tracker.update_state(loss, sample_weight=_rows(x))
-            model.compute_metrics(x, y, prediction, sample_weight=weight)
-            return loss, (loan.values(self.fixed), loan.values(self.metrics))
+        loss, _, fixed, metrics = self.forward(params, fixed, metrics, batch, training)
+        return loss, (fixed, metrics)
 
     def _update(self, grads: Any, state: OptimizerState, params: Any) -> Any:
         """The optimizer knows the variables it was built on; some may be frozen since."""
@@ -179,13 +208,13 @@ class ModelTrainee:
                 params=list(params),
                 fixed=list(fixed),
                 metrics=list(metrics),
-                logs={k: jnp.asarray(v, jnp.float32) for k, v in logs.items()},
+                logs=_as_arrays(logs),
                 optimizer=jax.tree.map(lambda cell: flat[id(cell)], cells)._replace(
                     hyper=state.optimizer.hyper
                 ),
             )
             before = state._replace(logs=moved.logs)
-            return keep_if_bad(before, moved, jnp.isfinite(logs.get("loss", 0.0)))
+            return keep_if_bad(before, moved, all_finite(logs.get("loss", 0.0), params))
 
         return step
 
@@ -196,43 +225,42 @@ class ModelTrainee:
             logs, (_, _, metrics) = model.test_step(
                 (state.params, state.fixed, state.metrics), _pack(batch)
             )
-            return state._replace(
-                metrics=list(metrics),
-                logs={k: jnp.asarray(v, jnp.float32) for k, v in logs.items()},
-            )
+            return state._replace(metrics=list(metrics), logs=_as_arrays(logs))
 
         return step
 
-    def prime(self, example: Any) -> None:
+    def prime(self, example: Any, phase: str) -> None:
         """Give the logs of a user's own step their keys, so that the step can loop."""
-        if self._custom:
-            batch = jax.tree.map(jnp.asarray, tuple(example))
-            shapes = jax.eval_shape(self.train_program.step, self.read_state(), batch).logs
-            self._no_logs = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
+        if not self._custom[phase] or self._log_shapes[phase]:
+            return
+        program = self.train_program if phase == "train" else self.test_program
+        batch = jax.tree.map(jnp.asarray, tuple(example))
+        state = self.read_state()._replace(logs=())
+        self._log_shapes[phase] = jax.eval_shape(program.step, state, batch).logs
 
     # -- flags -----------------------------------------------------------------------
 
     def inspect(self, logs: dict[str, Any], passage: Passage) -> dict[str, Any]:
-        """Look whether a step's loss was not finite; the weights are those before it.
+        """Look whether a step was not finite; the weights are those before it.
 
         Raises:
             NonFiniteError: the batch itself holds NaN or infinity.
+            ValueError: a layer refuses the batch: an index that an Embedding lacks.
         """
         first_bad = logs.pop("first_bad", NEVER)
         if first_bad == NEVER:
             return logs
-        done = int(self.optimizer.cells_now().iterations) if self.optimizer else 0
-        for step in range(passage.step):
-            found = _not_finite(passage, step)
-            if found:
-                raise NonFiniteError(
-                    f"{found}. The loss of iteration {first_bad} was not finite; training "
-                    "stopped before that step and the weights are as they were. Clean the data, "
-                    "for example with numpy.nan_to_num, or drop the row."
-                )
+        found = _not_finite(passage)
+        if found:
+            raise NonFiniteError(
+                f"{found}. Iteration {first_bad} was not finite; training stopped before it and "
+                "the weights are as they were. Clean the data, for example with "
+                "numpy.nan_to_num, or drop the row."
+            )
+        what = self._diagnosis(passage.batch(first_bad - passage.first))
         warnings.warn(
-            f"The loss of iteration {first_bad} was not finite though its data is: the training "
-            f"diverged. It stopped there with the weights of {done} finite steps. Lower the "
+            f"{what} of iteration {first_bad} was not finite though its data is: the training "
+            "diverged. It stopped there, with the weights of the last finite step. Lower the "
             f"learning rate (it was {logs.get('learning_rate', float('nan')):.4g}) or clip the "
             "gradients (clipnorm=1.0).",
             RuntimeWarning,
@@ -242,20 +270,44 @@ class ModelTrainee:
         logs["loss"] = float("nan")
         return logs
 
+    def _diagnosis(self, batch: Any) -> str:
+        """Run the step's forward pass by itself: was it the loss or the gradient?"""
+        state = self.read_state()
+        arrays = (state.params, state.fixed, state.metrics)
+        # With values at hand, layers refuse what they cannot refuse inside a program.
+        with lend([*self.params, *self.fixed], [*state.params, *state.fixed]):
+            self.model(batch.x, training=False)
+        loss = self._objective(*arrays, batch, True, None)[0]
+        return "The gradient" if bool(jnp.isfinite(loss)) else "The loss"
 
-def _not_finite(passage: Passage, step: int) -> str:
-    """Which row of a step's batch is not finite; "" if none."""
-    rows = passage.rows(step)
-    for what, tree in zip(("x", "y", "sample_weight"), passage.chunk.data, strict=True):
+
+def _not_finite(passage: Passage) -> str:
+    """Which row of the chunk's steps so far is not finite; "" if none."""
+    chunk = passage.chunk
+    rows = chunk.order[: passage.step * chunk.batch_size]
+    for what, tree in zip(("x", "y", "sample_weight"), chunk.data, strict=True):
         for leaf in jax.tree.leaves(tree):
             if not jnp.issubdtype(leaf.dtype, jnp.floating):
                 continue
-            values = np.asarray(leaf[rows]).reshape(len(rows), -1)
-            bad = ~np.isfinite(values).all(axis=1)
-            if bad.any():
-                kind = "NaN" if np.isnan(values[bad]).any() else "infinity"
-                return f"{what} holds {kind} at row {int(rows[bad.argmax()])}, in batch {step}"
+            values = np.asarray(leaf).reshape(len(leaf), -1)
+            finite = np.isfinite(values).all(axis=1)[rows]
+            if finite.all():
+                continue
+            place = int(finite.argmin())
+            step, in_batch = divmod(place, chunk.batch_size)
+            kind = "NaN" if np.isnan(values[rows[place]]).any() else "infinity"
+            if chunk.first_batch is not None:
+                return f"{what} holds {kind} at row {in_batch} of batch {chunk.first_batch + step}"
+            return f"{what} holds {kind} at row {int(rows[place])}, in batch {step}"
     return ""
+
+
+def _as_arrays(logs: dict[str, Any]) -> dict[str, Any]:
+    return {name: jnp.asarray(value, jnp.float32) for name, value in logs.items()}
+
+
+def _zeros(shapes: Any) -> Any:
+    return jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), shapes)
 
 
 def _rows(x: Any) -> int:

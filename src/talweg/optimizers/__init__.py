@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from talweg import schedules
 from talweg.core.serialization import Catalog
+from talweg.optimizers import schedules
 from talweg.optimizers.adagrad import Adagrad
 from talweg.optimizers.adam import Adam
 from talweg.optimizers.base import Optimizer

@@ -15,6 +15,7 @@ from typing import Any, Self, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.core import Tracer
 
 from talweg.core import errors, names
@@ -109,7 +110,7 @@ class Hyperparameters(Declared):
         if isinstance(value, Tracer):
             return value
         # The number as the user wrote it, unless the cell has moved on since.
-        return given if jnp.float32(given) == value else float(value)
+        return given if np.float32(given) == float(value) else float(value)
 
     def write_hyper(self, declaration: Hyper, value: Any) -> None:
         """Check and set; takes effect at the next step, without recompiling."""

@@ -51,8 +51,8 @@ class Nadam(Optimizer):
         beta_2: how slowly the mean square forgets.
         epsilon: added to the root.
 
-    >>> Nadam().learning_rate.numpy().round(4).item()
-    0.001
+    >>> Nadam(3e-4).beta_2
+    0.999
 
     Source: Dozat, "Incorporating Nesterov Momentum into Adam", ICLR workshop 2016.
     """

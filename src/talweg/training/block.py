@@ -122,36 +122,55 @@ class Program:
             state: the state, for its shapes.
             per_step: "no", or what is wanted after every step: "logs" or "weights".
         """
-        return Passage(self, chunk, "steps" if self._stepwise(chunk, state, per_step) else per_step)
+        first = int(state.optimizer.iterations) if "optimizer" in self.moving else 0
+        stepwise = per_step == "weights" or jax.config.jax_disable_jit
+        passage = Passage(self, chunk, "steps" if stepwise else per_step, first)
+        if passage.looped and self._stepwise(passage, state):
+            return Passage(self, chunk, "steps", first)
+        return passage
 
-    def _stepwise(self, chunk: Chunk, state: TrainState, per_step: str) -> bool:
-        if per_step == "weights":
-            return True
+    def _stepwise(self, passage: "Passage", state: TrainState) -> bool:
+        """Trace the loop that would run (it is traced once only) and look inside."""
         if self._slow_in_loops is None:
-            rows = jnp.asarray(chunk.order[: chunk.batch_size])
-            self._slow_in_loops = jax.default_backend() == "cpu" and slow_in_loops(
-                self._single.trace(*self.split(state), chunk.data, rows)
-            )
+            looped = self._traced if passage.mode == "logs" else self._loop
+            arguments = passage.loop_arguments(0, 1)
+            self._slow_in_loops = slow_in_loops(looped.trace(*self.split(state), *arguments))
         return self._slow_in_loops
 
 
 class Passage:
     """The way of a program through one chunk.
 
-    Attributes:
-        chunk: the chunk.
+    Args:
+        program: the compiled step.
+        chunk: rows and their order.
+        mode: "steps" to run one by one, "logs" for the logs of each step, "no" for those
+            at the end of a block only.
+        first: the iteration of the first step, where the program trains.
     """
 
-    def __init__(self, program: Program, chunk: Chunk, mode: str):
+    def __init__(self, program: Program, chunk: Chunk, mode: str, first: int = 0):
         self.chunk = chunk
-        self._program, self._data, self._mode = program, chunk.data, mode
+        self.mode = mode
+        self.first = first
+        self._program, self._data = program, chunk.data
         self._full = len(chunk.order) // chunk.batch_size
-        head = chunk.order[: self._full * chunk.batch_size]
-        self._has_tail = len(head) < len(chunk.order)
+        self._has_tail = self._full * chunk.batch_size < len(chunk.order)
         self._order = None
-        if mode != "steps":
-            self._order = jnp.asarray(head.reshape(self._full, chunk.batch_size))
+        if self.looped:
+            # As long as the data itself, so that parts of it do not recompile the loop.
+            rows = jax.tree.leaves(chunk.data)[0].shape[0]
+            steps = max(self._full, rows // chunk.batch_size)
+            order = np.zeros((steps, chunk.batch_size), np.int32)
+            taken = self._full * chunk.batch_size
+            order.reshape(-1)[:taken] = chunk.order[:taken]
+            self._order = jnp.asarray(order)
         self._step = 0
+
+    @property
+    def looped(self) -> bool:
+        """Whether several steps may run in one call."""
+        return self.mode != "steps" and self._full > 0
 
     @property
     def step(self) -> int:
@@ -163,7 +182,7 @@ class Passage:
         """How many steps the next call may run; 0 at the end."""
         remaining = self._full - self._step
         if remaining > 0:
-            return min(remaining, {"steps": 1, "logs": TRACED}.get(self._mode, remaining))
+            return min(remaining, {"steps": 1, "logs": TRACED}.get(self.mode, remaining))
         return 1 if remaining == 0 and self._has_tail else 0
 
     def advance(self, state: TrainState, count: int) -> tuple[TrainState, list[Any]]:
@@ -171,31 +190,42 @@ class Passage:
         program, start = self._program, self._step
         self._step += count
         still, moved = program.split(state)
-        if self._mode == "steps" or start >= self._full:
-            rows = jnp.asarray(self.rows(start))
-            moved, logs = program._single(still, moved, self._data, rows)
+        if self.mode == "steps" or start >= self._full:
+            moved, logs = program._single(still, moved, self._data, jnp.asarray(self.rows(start)))
             history = [jax.device_get(logs)]
-        elif self._mode == "logs":
-            moved, logs = program._traced(still, moved, self._data, self._order, start, count)
+        elif self.mode == "logs":
+            moved, logs = program._traced(still, moved, *self.loop_arguments(start, count))
             logs = jax.device_get(logs)
             history = [jax.tree.map(lambda h, i=i: h[i], logs) for i in range(count)]
         else:
-            moved, logs = program._loop(still, moved, self._data, self._order, start, count)
+            moved, logs = program._loop(still, moved, *self.loop_arguments(start, count))
             history = [jax.device_get(logs)]
         return program.join(still, moved), history
+
+    def loop_arguments(self, start: int, count: int) -> tuple[Any, ...]:
+        """What the looping programs take beside the state."""
+        return self._data, self._order, start, count
 
     def rows(self, step: int) -> np.ndarray:
         """The row numbers of a step of this chunk."""
         size = self.chunk.batch_size
         return self.chunk.order[step * size : (step + 1) * size]
 
+    def batch(self, step: int) -> Any:
+        """The data of a step of this chunk."""
+        rows = self.rows(step)
+        return jax.tree.map(lambda a: a[rows], self._data)
+
 
 def gather(data: Any, rows: Any) -> Any:
+    """The rows of every array of a tree; pure."""
     return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
 
 
 def slow_in_loops(traced: Any) -> bool:
-    """Whether a traced step holds what XLA runs much slower inside a loop on a CPU."""
+    """Whether a traced program holds what XLA runs much slower inside a loop on a CPU."""
+    if jax.default_backend() != "cpu":
+        return False
     return any(name in _SLOW_IN_LOOPS for name in _primitives(traced.jaxpr.jaxpr))
 
 

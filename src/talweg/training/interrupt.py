@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Generator
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -16,9 +16,11 @@ class Interrupt:
 
     def __init__(self) -> None:
         self.pending = False
+        self._answering = False
 
     def __call__(self, *_: Any) -> None:
-        if self.pending:  # pressed again: the user insists
+        if self.pending or self._answering:  # pressed again: the user insists
+            self.pending = False
             raise KeyboardInterrupt
         self.pending = True
 
@@ -28,16 +30,33 @@ class Interrupt:
             self.pending = False
             raise KeyboardInterrupt
 
+    @contextlib.contextmanager
+    def answered(self) -> Iterator[None]:
+        """Let Ctrl-C through at once: while waiting for the user's data."""
+        self.raise_if_pending()
+        self._answering = True
+        try:
+            yield
+        finally:
+            self._answering = False
+
 
 @contextlib.contextmanager
-def deferred_interrupt() -> Generator[Interrupt]:
-    """Hold Ctrl-C back until `raise_if_pending`; outside the main thread, do nothing."""
+def deferred_interrupt() -> Iterator[Interrupt]:
+    """Hold Ctrl-C back until `raise_if_pending`.
+
+    Outside the main thread, and where the program handles the signal itself, nothing is
+    changed.
+    """
     interrupt = Interrupt()
-    if threading.current_thread() is not threading.main_thread():
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGINT) if main else None
+    if before is not signal.default_int_handler and not isinstance(before, Interrupt):
         yield interrupt
         return
-    before = signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGINT, interrupt)
     try:
         yield interrupt
     finally:
         signal.signal(signal.SIGINT, before)
+    interrupt.raise_if_pending()

@@ -1,14 +1,15 @@
 """The loop: epochs, blocks, callbacks. Fits on one screen.
 
-    for epoch:
-        for chunk of the data:                 arrays: one; streams: many
-            for block of the chunk:            K steps, one compiled call
-                read the cells -> run the block -> write the cells
-                tell the callbacks
-        validate, tell the callbacks
+for epoch:
+    for chunk of the data:                 arrays: one; streams: many
+        for block of the chunk:            K steps, one compiled call
+            read the cells -> run the block -> write the cells
+            tell the callbacks
+    validate, tell the callbacks
 """
 
-from collections.abc import Callable, Iterable, Iterator
+import contextlib
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, Protocol
 
 import numpy as np
@@ -75,9 +76,14 @@ def train(
         trainee.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         blocks = run(trainee, program, batches.epoch(epoch), pace, callbacks, "train", interrupt)
-        for logs in blocks:
-            if trainee.stop_training:
-                break
+        ran = False
+        with contextlib.closing(blocks):
+            for logs in blocks:  # noqa: B007 - what remains are those of the last block
+                ran = True
+                if trainee.stop_training:
+                    break
+        if not ran:  # the data is used up
+            break
         logs = {**logs, **validate(epoch)}
         callbacks.on_epoch_end(epoch, logs)
         if trainee.stop_training:
@@ -88,16 +94,27 @@ def train(
 def run(
     trainee: Trainee,
     program: Program,
-    chunks: Iterable[Chunk],
+    chunks: Generator[Chunk, None, None],
     pace: Pace,
     callbacks: Any,
     phase: str,
     interrupt: Interrupt,
-) -> Iterator[dict[str, Any]]:
+    announced: bool = True,
+) -> Generator[dict[str, Any], None, None]:
     """Run all chunks block by block; yields the logs after each block.
 
     Batch hooks are called in pairs: before a block for its first step, then, once it is
     done, for what is left of it.
+
+    Args:
+        trainee: the cells.
+        program: the compiled step.
+        chunks: the data of one pass; closed when the run ends, however it ends.
+        pace: how long blocks are.
+        callbacks: a `CallbackList`.
+        phase: "train" or "test", whose batch hooks are called.
+        interrupt: a Ctrl-C that waits for the end of a block.
+        announced: whether `on_block_end` is called.
     """
     begin = getattr(callbacks, f"on_{phase}_batch_begin")
     end = getattr(callbacks, f"on_{phase}_batch_end")
@@ -105,25 +122,30 @@ def run(
     if phase == "test":
         per_step = "weights" if callbacks.per_test_batch else "no"
     step = 0
-    for chunk in chunks:
-        passage = program.begin(chunk, trainee.read_state(), per_step)
-        while passage.longest:
-            count = pace.next(passage.longest)
-            begin(step)
-            state, history = passage.advance(trainee.read_state(), count)
-            trainee.write_state(state)
-            pace.done(count)
-            logs: dict[str, Any] = {}
-            for i, values in enumerate(history):
-                if i:
-                    begin(step + i)
-                logs = trainee.inspect(as_floats(values), passage)
-                end(step + (i if len(history) > 1 else count - 1), logs)
-            step += count
-            if phase == "train":
-                callbacks.on_block_end(step, logs)
-            yield logs
-            interrupt.raise_if_pending()
+    with contextlib.closing(chunks):
+        while True:
+            with interrupt.answered():
+                chunk = next(chunks, None)
+            if chunk is None:
+                return
+            passage = program.begin(chunk, trainee.read_state(), per_step)
+            while passage.longest:
+                count = pace.next(passage.longest)
+                begin(step)
+                state, history = passage.advance(trainee.read_state(), count)
+                trainee.write_state(state)
+                pace.done(count)
+                logs: dict[str, Any] = {}
+                for i, values in enumerate(history):
+                    if i:
+                        begin(step + i)
+                    logs = trainee.inspect(as_floats(values), passage)
+                    end(step + (i if len(history) > 1 else count - 1), logs)
+                step += count
+                if announced:
+                    callbacks.on_block_end(step, logs)
+                yield logs
+                interrupt.raise_if_pending()
 
 
 def as_floats(logs: dict[str, Any]) -> dict[str, Any]:

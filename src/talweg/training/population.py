@@ -34,9 +34,7 @@ class Population:
         traces: how often each program was traced, by name.
     """
 
-    def __init__(
-        self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False
-    ):
+    def __init__(self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False):
         self.stepwise = stepwise
         use_persistent_cache()
         self.traces: dict[str, int] = {}

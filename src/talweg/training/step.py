@@ -3,8 +3,8 @@
     loss, (fixed, metrics) = objective(params, fixed, metrics, batch)
     params, optimizer <- update(grad loss)
 
-A step whose loss is not finite leaves the state as it was and is remembered in
-`first_bad`; so does every step after it, until somebody has looked.
+A step whose loss or gradient is not finite leaves the state as it was and is remembered
+in `first_bad`; so does every step after it, until somebody has looked.
 """
 
 from collections.abc import Callable
@@ -77,9 +77,19 @@ def make_step(task: Task) -> Step:
         grads, (loss, (fixed, metrics)) = jax.grad(scaled, has_aux=True)(state.params)
         params, optimizer = task.update(grads, state.optimizer, state.params)
         moved = state._replace(params=params, fixed=fixed, optimizer=optimizer, metrics=metrics)
-        return keep_if_bad(state, moved, jnp.isfinite(loss))
+        return keep_if_bad(state, moved, all_finite(loss, grads))
 
     return step
+
+
+def all_finite(loss: Any, tree: Any) -> Any:
+    """Whether a loss and all arrays of a tree are finite, as a scalar on the device.
+
+    0 * a is 0 where a is finite and NaN elsewhere, and a sum of zeros is the cheapest
+    reduction that there is.
+    """
+    zeros = [jnp.sum(leaf * 0, dtype=jnp.float32) for leaf in jax.tree.leaves(tree)]
+    return jnp.isfinite(sum(zeros, jnp.asarray(loss, jnp.float32)))
 
 
 def keep_if_bad(state: TrainState, moved: TrainState, finite: Any) -> TrainState:

@@ -1,11 +1,24 @@
 """`tf.linalg`: matrices and norms."""
 
+# ruff: noqa: F401 (names are imported to be exported)
+
 from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
 
 from talweg import ops
+from talweg.ops import (
+    cholesky,
+    det,
+    diag,
+    einsum,
+    inv,
+    matmul,
+    solve,
+    tensordot,
+    trace,
+)
 
 
 def norm(
@@ -48,6 +61,3 @@ def clip_by_global_norm(
     """
     length = global_norm(t_list) if use_norm is None else use_norm
     return [jnp.asarray(t) * clip_norm / jnp.maximum(length, clip_norm) for t in t_list], length
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]

@@ -1,5 +1,7 @@
 """`tf.math`: elementwise functions and reductions."""
 
+# ruff: noqa: F401 (names are imported to be exported)
+
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -8,9 +10,54 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg import ops
+from talweg.activations import (
+    log_sigmoid,
+    sigmoid,
+    softplus,
+    softsign,
+)
 from talweg.ops import (
+    abs,
+    add,
+    ceil,
+    cos,
+    cosh,
     divide,
+    divide_no_nan,
+    equal,
+    erf,
+    exp,
+    expm1,
+    floor,
+    greater,
+    greater_equal,
+    imag,
+    less,
+    less_equal,
+    log,
+    log1p,
+    logical_and,
+    logical_not,
+    logical_or,
+    logical_xor,
+    maximum,
+    minimum,
     mod,
+    multiply,
+    negative,
+    not_equal,
+    real,
+    reciprocal,
+    round,
+    rsqrt,
+    sign,
+    sin,
+    sinh,
+    sqrt,
+    square,
+    subtract,
+    tan,
+    tanh,
 )
 
 _Reduction = Callable[..., Any]
@@ -153,6 +200,3 @@ def confusion_matrix(
     matrix = np.zeros((count, count), "float64")
     np.add.at(matrix, (rows, columns), 1 if weights is None else np.asarray(weights))
     return ops.convert_to_tensor(matrix, dtype)
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]

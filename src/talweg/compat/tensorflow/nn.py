@@ -1,10 +1,35 @@
 """`tf.nn`: activations, and losses from logits."""
 
+# ruff: noqa: F401 (names are imported to be exported)
+
 from typing import Any
 
 import jax.numpy as jnp
 
 from talweg import ops
+from talweg.activations import (
+    elu,
+    gelu,
+    log_softmax,
+    relu,
+    relu6,
+    selu,
+    sigmoid,
+    silu,
+    softmax,
+    softplus,
+    softsign,
+    swish,
+    tanh,
+)
+from talweg.compat.tensorflow.math import (
+    in_top_k,
+    l2_normalize,
+    top_k,
+)
+from talweg.ops import (
+    moments,
+)
 
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: Any = None) -> Any:
@@ -54,6 +79,3 @@ def sparse_softmax_cross_entropy_with_logits(labels: Any, logits: Any, name: Any
     """Cross-entropy of each class number, from logits."""
     scores = ops.log_softmax(logits)
     return -jnp.take_along_axis(scores, jnp.asarray(labels)[..., None], axis=-1)[..., 0]
-
-
-__all__ = [name for name in dir() if not name.startswith("_")]

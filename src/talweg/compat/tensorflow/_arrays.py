@@ -181,8 +181,8 @@ def slice(input_: Any, begin: Any, size: Any, name: Any = None) -> Any:
     return ops.slice(input_, begin, sizes)
 
 
-def shape(input: Any, out_type: Any = None, name: Any = None) -> tuple[int | None, ...]:
-    """The sizes, a tuple of integers."""
+def shape(input: Any, out_type: Any = None, name: Any = None) -> tuple[Any, ...]:
+    """The sizes: a tuple, None where one is not known."""
     return ops.shape(input)
 
 

@@ -1,0 +1,298 @@
+"""CompiledModel: what `compile` chose, what a subclass may override, how a model is prepared."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from talweg import optimizers
+from talweg.core import errors
+from talweg.core.serialization import serialize_keras_object
+from talweg.core.variables import lend
+from talweg.data import Batches
+from talweg.data.batches import Sample
+from talweg.layers import Layer
+from talweg.layers.context import call_context
+from talweg.metrics import Metric
+from talweg.models import data_checks
+from talweg.models.objectives import Objectives
+from talweg.models.trainee import ModelTrainee
+from talweg.ops.keras_tensor import KerasTensor
+
+
+class CompiledModel(Layer):
+    """A layer that knows an optimizer, losses and metrics; the base of `Model`."""
+
+    def __init__(self, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.optimizer: Any = None
+        self.objectives: Objectives | None = None
+        self.stop_training = False
+        self.compile_arguments: dict[str, Any] = {}
+        self._trainee: ModelTrainee | None = None
+        # Outputs by what the batches look like: what was checked and built for already.
+        self._prepared: dict[Any, Any] = {}
+        self._predictor: Any = None
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers that the model holds directly."""
+        return self._sublayers()
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
+        """A layer by name or by position."""
+        if index is not None:
+            return self.layers[index]
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise errors.unknown("layer", name, [layer.name for layer in self.layers])
+
+    # -- compile ---------------------------------------------------------------------
+
+    def compile(
+        self,
+        optimizer: Any = "rmsprop",
+        loss: Any = None,
+        loss_weights: Any = None,
+        metrics: Any = None,
+        weighted_metrics: Any = None,
+        run_eagerly: bool = False,
+        steps_per_execution: int | str = "auto",
+        jit_compile: bool | str = "auto",
+        auto_scale_loss: bool = True,
+    ) -> None:
+        """Choose how to train.
+
+        Args:
+            optimizer: an optimizer or its name.
+            loss: a loss, its name, a function; per output as a list or dict.
+            loss_weights: what each output's loss is multiplied by.
+            metrics: metrics, names, functions; per output as lists or a dict. "accuracy"
+                picks its kind from the shapes.
+            weighted_metrics: the same, weighted by sample and class weights.
+            run_eagerly: run step by step without compiling, to debug.
+            steps_per_execution: steps in one compiled call; "auto" chooses by measuring, 1
+                steps one by one.
+            jit_compile, auto_scale_loss: accepted as Keras does; steps are compiled.
+
+        Raises:
+            ValueError: an unknown name, a value that makes no sense.
+        """
+        if steps_per_execution != "auto" and (
+            not isinstance(steps_per_execution, int) or steps_per_execution < 1
+        ):
+            raise errors.invalid(
+                "compile", "steps_per_execution", "a positive integer or 'auto'",
+                steps_per_execution,
+            )  # fmt: skip
+        self.optimizer = optimizers.get(optimizer)
+        self.objectives = Objectives(loss, loss_weights, metrics, weighted_metrics)
+        self.run_eagerly = run_eagerly
+        self.steps_per_execution = steps_per_execution
+        self.stop_training = False
+        self._forget_programs()
+        self.compile_arguments = {
+            "optimizer": self.optimizer,
+            "loss": loss,
+            "loss_weights": loss_weights,
+            "metrics": metrics,
+            "weighted_metrics": weighted_metrics,
+            "run_eagerly": run_eagerly,
+            "steps_per_execution": 1 if steps_per_execution == "auto" else steps_per_execution,
+            "jit_compile": jit_compile,
+        }
+
+    @property
+    def compiled(self) -> bool:
+        """Whether `compile` was called."""
+        return self.objectives is not None
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """What `compile` was given, as records."""
+        return serialize_keras_object(self.compile_arguments)
+
+    def compile_from_config(self, config: Mapping[str, Any]) -> None:
+        """Compile as `get_compile_config` recorded."""
+        self.compile(**config)
+
+    @property
+    def loss(self) -> Any:
+        """The loss as `compile` was given it."""
+        return self.compile_arguments.get("loss")
+
+    @property
+    def metrics(self) -> list[Metric]:
+        """All metrics: the loss's mean, those of `compile`, those held as attributes."""
+        compiled = self.objectives.metrics() if self.objectives is not None else []
+        own = [m for layer in self._flatten_layers() for m in layer._own(Metric)]
+        return list({id(metric): metric for metric in [*compiled, *own]}.values())
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """The names of what `evaluate` returns, in its order: loss first."""
+        return [] if self.objectives is None else self.objectives.names()
+
+    @property
+    def metrics_variables(self) -> list[Any]:
+        """The variables of all metrics."""
+        return [variable for metric in self.metrics for variable in metric.variables]
+
+    def reset_metrics(self) -> None:
+        """Forget the batches that the metrics have seen."""
+        for metric in self.metrics:
+            metric.reset_state()
+
+    # -- what a subclass may override --------------------------------------------------
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The loss of a batch, penalties included: a scalar."""
+        assert self.objectives is not None
+        loss = self.objectives.total(y, y_pred, sample_weight)
+        return sum(self.losses, loss)
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Add a batch to the metrics; returns their results so far."""
+        assert self.objectives is not None
+        self.objectives.observe(y, y_pred, sample_weight)
+        return self.get_metrics_result()
+
+    def get_metrics_result(self) -> dict[str, Any]:
+        """The metrics' results by name."""
+        assert self.objectives is not None
+        logs = self.objectives.report()
+        compiled = {id(metric) for metric in self.objectives.metrics()}
+        for metric in self.metrics:
+            if id(metric) not in compiled:
+                result = metric.result()
+                logs.update(result if isinstance(result, Mapping) else {metric.name: result})
+        return logs
+
+    def train_step(self, state: Any, data: Any) -> Any:
+        """One step in Keras's JAX style; override it to write your own.
+
+        Args:
+            state: `(trainable, non_trainable, optimizer, metrics)`, lists of arrays in the
+                order of `trainable_variables`, `non_trainable_variables`,
+                `optimizer.variables`, `metrics_variables`.
+            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            The logs of the step and the new state.
+        """
+        trainable, fixed, optimizer, metrics = state
+        trainee = self._ready()
+
+        def objective(params: Any) -> Any:
+            loss, *rest = trainee.forward(params, fixed, metrics, _unpacked(data), True)
+            return self.optimizer.scale_loss(loss), rest
+
+        grads, (logs, fixed, metrics) = jax.grad(objective, has_aux=True)(trainable)
+        trainable, optimizer = self.optimizer.stateless_apply(optimizer, grads, trainable)
+        logs = logs or self._results_from(metrics)
+        return logs, (trainable, fixed, optimizer, metrics)
+
+    def test_step(self, state: Any, data: Any) -> Any:
+        """One step of evaluation in Keras's JAX style.
+
+        Args:
+            state: `(trainable, non_trainable, metrics)`, lists of arrays.
+            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
+
+        Returns:
+            The logs and the state.
+        """
+        trainable, fixed, metrics = state
+        _, logs, _, metrics = self._ready().forward(
+            trainable, fixed, metrics, _unpacked(data), False
+        )
+        return logs or self._results_from(metrics), (trainable, fixed, metrics)
+
+    def _results_from(self, metrics: Any) -> dict[str, Any]:
+        with lend(self._ready().metrics, metrics):
+            return self.get_metrics_result()
+
+    # -- preparation ---------------------------------------------------------------------
+
+    def _ready(self) -> ModelTrainee:
+        if self._trainee is None:
+            raise RuntimeError("The model has not been prepared yet: call fit() or evaluate().")
+        return self._trainee
+
+    def _forget_programs(self) -> None:
+        """The layers or what they are trained for have changed."""
+        self._trainee = self._predictor = None
+        self._prepared = {}
+
+    def _require_compiled(self, method: str) -> None:
+        if self.objectives is None:
+            raise ValueError(
+                f"The model must be compiled before {method}(): call "
+                "model.compile(optimizer=…, loss=…)."
+            )
+
+    def build_on(self, x: Any) -> Any:
+        """Make all variables for inputs like `x`; returns the specs of the outputs."""
+        specs = jax.tree.map(lambda a: KerasTensor(a.shape, a.dtype), x)
+        with call_context(False):
+            return self(specs, training=False)
+
+    def prepare(self, example: Sample) -> Any:
+        """Build for batches like `example` and resolve losses and metrics; the outputs' specs."""
+        assert self.objectives is not None
+        signature = _signature(example)
+        if signature in self._prepared:
+            return self._prepared[signature]
+        data_checks.check_structure(self, example)
+        # A model whose steps are all the user's own may have no call.
+        outputs = None if type(self).call is Layer.call else self.build_on(example.x)
+        if outputs is not None and not self.objectives.built:
+            self.objectives.build(example.y, outputs, *self._output_names(outputs))
+        data_checks.check_objectives(self, example, outputs)
+        self._prepared[signature] = outputs
+        return outputs
+
+    def _prepare(self, batches: Batches, phase: str = "train") -> ModelTrainee:
+        """Build the model, resolve the losses, check the data, make the programs."""
+        example = batches.example()
+        outputs = self.prepare(example)
+        if outputs is not None:
+            batches.check(lambda sample: data_checks.check_values(self, sample, outputs))
+        known = self._trainee
+        ids = [id(variable) for variable in self.trainable_variables]
+        if known is None or ids != [id(variable) for variable in known.params]:
+            self._trainee = ModelTrainee(self, self.optimizer)
+        trainee = self._ready()
+        trainee.prime(example, phase)
+        return trainee
+
+    def _output_names(self, outputs: Any) -> tuple[list[str], bool]:
+        """A name for each output, and whether they are the model's own."""
+        if isinstance(outputs, Mapping):
+            return sorted(outputs), True
+        names = getattr(self, "output_names", None)
+        if names:
+            return list(names), True
+        return [f"output_{i + 1}" for i in range(len(jax.tree.leaves(outputs)))], False
+
+
+def _unpacked(data: Any) -> Sample:
+    """(x, y, sample_weight) of what `train_step` was given."""
+    if not isinstance(data, (tuple, list)):
+        return Sample(data)
+    return Sample(*data)
+
+
+def _signature(example: Sample) -> Any:
+    """What batches must share to be treated alike: all but the number of rows."""
+    leaves, structure = jax.tree.flatten(example)
+    return structure, tuple((leaf.shape[1:], str(leaf.dtype)) for leaf in leaves)

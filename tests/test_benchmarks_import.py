@@ -1,0 +1,96 @@
+"""The benchmarks import, and what they measure can be built, without running them."""
+
+import importlib
+import json
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+
+import talweg
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted(path.stem for path in (ROOT / "benchmarks").glob("*.py"))
+
+
+@pytest.fixture
+def load(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+
+    def load(name: str) -> ModuleType:
+        return importlib.import_module(f"benchmarks.{name}")
+
+    return load
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_module_imports_without_a_peer(load, name: str):
+    assert load(name).__doc__
+
+
+def test_every_script_compiles():
+    scripts = list((ROOT / "benchmarks" / "scripts").glob("*.py"))
+    assert scripts
+    for script in scripts:
+        compile(script.read_text(), str(script), "exec")
+
+
+@pytest.mark.parametrize("name", ["small", "dense", "cnn"])
+def test_a_workload_builds_on_talweg(load, name: str):
+    workload = load("workloads").WORKLOADS[name].quick()
+    x, y = workload.data(workload.batch_size)
+    model = workload.model(talweg)
+    assert model(x).shape == (workload.batch_size, 1 if name == "small" else 10)
+    assert len(y) == workload.batch_size
+    assert workload.rows % workload.batch_size == 0
+
+
+def test_demands_and_subjects_name_contestants_of_their_row(load):
+    for row in load("rows").ROWS.values():
+        named = {*row.subjects, *(peer for demand in row.demands for peer in demand.against)}
+        assert named <= set(row.contestants)
+        assert not row.baseline or row.baseline in row.contestants
+
+
+def test_ratios_are_medians_over_pairs_and_the_best_peer_is_the_fastest(load):
+    rows, measure = load("rows"), load("measure")
+    row = rows.ROWS["dense"]
+    result = measure.Result(
+        seconds={"talweg": [1.0, 2.0, 4.0], "torch": [2.0, 2.0, 2.0], "keras-jax": [9.0] * 3}
+    )
+    torch, keras, best = measure.compare(row, result)
+    assert (torch.peer, torch.ratio, torch.low, torch.high) == ("torch", 1.0, 0.5, 2.0)
+    assert (keras.peer, keras.ratio, keras.met) == ("keras-jax", 4.5, None)
+    assert (best.peer, best.best, best.met) == ("torch", True, True)
+    result.seconds["talweg"] = [2.5] * 3
+    assert measure.compare(row, result)[-1].met is False
+
+
+def test_markdown_replaces_the_table_between_the_marks_only(load, tmp_path: Path):
+    report, measure = load("report"), load("measure")
+    result = measure.Result(
+        seconds={"talweg": [1e-3], "keras-jax": [3e-3]}, skipped={"torch": ["torch"]}, date="today"
+    )
+    machine = {
+        "processor": "P", "cores": 2, "memory_gib": 1, "system": "S", "python": "3",
+        "versions": {},
+    }  # fmt: skip
+    run = report.save(report.Run(machine, {"cnn": result}), tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text())["machine"] == machine
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.write_markdown(report.load(tmp_path / "results.json"), page)
+    text = page.read_text()
+    assert text.startswith("before\n")
+    assert text.endswith("after\n")
+    assert "old" not in text
+    assert "3×" in text
+    assert "skipped PyTorch loop: torch not installed" in text
+    assert run.results.keys() == {"cnn"}
+
+
+def test_data_is_the_same_at_every_call(load):
+    for workload in load("workloads").WORKLOADS.values():
+        first, second = workload.data(20), workload.data(20)
+        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
