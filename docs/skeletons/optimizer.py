@@ -41,8 +41,12 @@ class Signum(Optimizer):
     Source: Bernstein et al., ICML 2018, arXiv:1802.04434.
     """
 
-    learning_rate: Any = hyper(0.001, "[0, 1e10]", search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-2.")
-    beta: float = hyper(0.9, "[0, 1)", hint="At 1.0 the mean never moves; 0.9 is usual.")
+    learning_rate: Any = hyper(
+        default=0.001, interval="[0, 1e10]", search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-2."
+    )
+    beta: float = hyper(
+        default=0.9, interval="[0, 1)", hint="At 1.0 the mean never moves; 0.9 is usual."
+    )
 
     rule = staticmethod(signum)
 

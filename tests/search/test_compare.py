@@ -313,7 +313,16 @@ def test_progress_without_a_terminal_is_a_line_per_optimizer(problem, capsys):
         build, *problem, optimizers=["sgd", "adam"], learning_rates=[0.1], folds=2, epochs=1
     )
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split(":")[0] for line in lines] == ["sgd", "adam"]
+    assert sorted(line.split(":")[0] for line in lines) == ["adam", "sgd"]
+
+
+def test_an_error_in_one_optimizer_reaches_the_user(problem, monkeypatch):
+    def broken(self, state, data, *_):
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(talweg.training.population.Population, "run", broken)
+    with pytest.raises(RuntimeError, match="out of luck"):
+        talweg.compare(build, *problem, folds=2, epochs=1, verbose=0)
 
 
 def test_convolutions_are_compared_one_by_one_with_the_same_numbers():

@@ -2,8 +2,8 @@
 
     class Adam(Optimizer):
         learning_rate: float = hyper(1e-3, "[0, 1e10]", search=(1e-5, 1e-1))
-        beta_1: float = hyper(0.9, "[0, 1)", hint="0.9 is the usual choice.")
-        amsgrad: bool = static(False)
+        beta_1: float = hyper(default=0.9, interval="[0, 1)", hint="0.9 is the usual choice.")
+        amsgrad: bool = static(default=False)
 
 From the declaration come the constructor, repr, `get_config`, validation and its
 message, the documentation, the default search range and the invalid-value tests. A

@@ -210,7 +210,7 @@ class ModelTrainee:
                 metrics=list(metrics),
                 logs=_as_arrays(logs),
                 optimizer=jax.tree.map(lambda cell: flat[id(cell)], cells)._replace(
-                    hyper=state.optimizer.hyper
+                    hyper=state.optimizer.hyper, schedule=state.optimizer.schedule
                 ),
             )
             before = state._replace(logs=moved.logs)

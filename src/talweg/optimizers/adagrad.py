@@ -39,9 +39,11 @@ class Adagrad(Optimizer):
     Source: Duchi, Hazan & Singer, JMLR 12, 2011.
     """
 
-    learning_rate: Any = hyper(0.001, "[0, 1e10]", search=(1e-4, 1.0), hint="Usual: 1e-3 to 1e-1.")
-    initial_accumulator_value: float = hyper(0.1, "[0, inf)")
-    epsilon: float = hyper(1e-7, "[0, inf)")
+    learning_rate: Any = hyper(
+        default=0.001, interval="[0, 1e10]", search=(1e-4, 1.0), hint="Usual: 1e-3 to 1e-1."
+    )
+    initial_accumulator_value: float = hyper(default=0.1, interval="[0, inf)")
+    epsilon: float = hyper(default=1e-7, interval="[0, inf)")
 
     rule = staticmethod(adagrad)
 

@@ -50,15 +50,21 @@ class Adam(Optimizer):
     Source: Kingma & Ba, ICLR 2015, arXiv:1412.6980.
     """
 
-    learning_rate: Any = hyper(0.001, "[0, 1e10]", search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-2.")
+    learning_rate: Any = hyper(
+        default=0.001, interval="[0, 1e10]", search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-2."
+    )
     beta_1: float = hyper(
-        0.9, "[0, 1)", hint="At 1.0 the first moment never moves; 0.9 is the usual choice."
+        default=0.9,
+        interval="[0, 1)",
+        hint="At 1.0 the first moment never moves; 0.9 is the usual choice.",
     )
     beta_2: float = hyper(
-        0.999, "[0, 1)", hint="At 1.0 the second moment never moves; 0.999 is the usual choice."
+        default=0.999,
+        interval="[0, 1)",
+        hint="At 1.0 the second moment never moves; 0.999 is the usual choice.",
     )
-    epsilon: float = hyper(1e-7, "[0, inf)")
-    amsgrad: bool = static(False)
+    epsilon: float = hyper(default=1e-7, interval="[0, inf)")
+    amsgrad: bool = static(default=False)
 
     rule = staticmethod(adam)
     trailing_slots = ("velocity_hat",)

@@ -48,19 +48,23 @@ class Scheduled:
 class Hyperparameters(Declared):
     """What every optimizer can be told; the arguments are described at `Optimizer`."""
 
-    learning_rate: Any = hyper(0.001, RATE, search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-1.")
-    weight_decay: float | None = hyper(None, "[0, inf)", kw_only=True)
-    clipnorm: float | None = hyper(None, "(0, inf)", kw_only=True)
-    clipvalue: float | None = hyper(None, "(0, inf)", kw_only=True)
-    global_clipnorm: float | None = hyper(None, "(0, inf)", kw_only=True)
-    use_ema: bool = static(False, kw_only=True)
-    ema_momentum: float = hyper(0.99, "[0, 1]", kw_only=True)
-    ema_overwrite_frequency: int | None = static(None, "[1, inf)", kw_only=True)
-    loss_scale_factor: float | None = hyper(None, "(0, inf)", kw_only=True)
-    gradient_accumulation_steps: int | None = static(None, "[2, inf)", kw_only=True)
-    name: str | None = static(None, kw_only=True)
+    learning_rate: Any = hyper(
+        default=0.001, interval=RATE, search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-1."
+    )
+    weight_decay: float | None = hyper(default=None, interval="[0, inf)", kw_only=True)
+    clipnorm: float | None = hyper(default=None, interval="(0, inf)", kw_only=True)
+    clipvalue: float | None = hyper(default=None, interval="(0, inf)", kw_only=True)
+    global_clipnorm: float | None = hyper(default=None, interval="(0, inf)", kw_only=True)
+    use_ema: bool = static(default=False, kw_only=True)
+    ema_momentum: float = hyper(default=0.99, interval="[0, 1]", kw_only=True)
+    ema_overwrite_frequency: int | None = static(default=None, interval="[1, inf)", kw_only=True)
+    loss_scale_factor: float | None = hyper(default=None, interval="(0, inf)", kw_only=True)
+    gradient_accumulation_steps: int | None = static(
+        default=None, interval="[2, inf)", kw_only=True
+    )
+    name: str | None = static(default=None, kw_only=True)
     # The factor on the rate, over any schedule; state, not an argument.
-    rate_multiplier: float = hyper(1.0, RATE, init=False, kw_only=True)
+    rate_multiplier: float = hyper(default=1.0, interval=RATE, init=False, kw_only=True)
 
     def __init__(self, *args: Any, **kwargs: Any):
         owner = type(self).__name__

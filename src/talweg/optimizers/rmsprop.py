@@ -54,11 +54,17 @@ class RMSprop(Optimizer):
     arXiv:1308.0850.
     """
 
-    learning_rate: Any = hyper(0.001, "[0, 1e10]", search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-2.")
-    rho: float = hyper(0.9, "[0, 1)", hint="At 1 the mean square never moves; 0.9 is usual.")
-    momentum: float = hyper(0.0, "[0, 1]", off_at_zero=True, hint="0.9 is the usual choice.")
-    epsilon: float = hyper(1e-7, "[0, inf)")
-    centered: bool = static(False)
+    learning_rate: Any = hyper(
+        default=0.001, interval="[0, 1e10]", search=(1e-5, 1e-1), hint="Usual: 1e-4 to 1e-2."
+    )
+    rho: float = hyper(
+        default=0.9, interval="[0, 1)", hint="At 1 the mean square never moves; 0.9 is usual."
+    )
+    momentum: float = hyper(
+        default=0.0, interval="[0, 1]", off_at_zero=True, hint="0.9 is the usual choice."
+    )
+    epsilon: float = hyper(default=1e-7, interval="[0, inf)")
+    centered: bool = static(default=False)
 
     rule = staticmethod(rmsprop)
     trailing_slots = ("momentum", "average_gradient")

@@ -1,4 +1,4 @@
 """`talweg.schedules` under the path that it has in Keras."""
 
-from talweg.schedules import *  # noqa: F403 - whatever is exported there
+from talweg.schedules import *  # noqa: F403  # pyright: ignore[reportWildcardImportFromLibrary]
 from talweg.schedules import __all__ as __all__

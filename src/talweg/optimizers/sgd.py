@@ -42,9 +42,13 @@ class SGD(Optimizer):
     Source: Sutskever, Martens, Dahl & Hinton, ICML 2013.
     """
 
-    learning_rate: Any = hyper(0.01, "[0, 1e10]", search=(1e-4, 1.0), hint="Usual: 1e-3 to 1.")
-    momentum: float = hyper(0.0, "[0, 1]", off_at_zero=True, hint="0.9 is the usual choice.")
-    nesterov: bool = static(False)
+    learning_rate: Any = hyper(
+        default=0.01, interval="[0, 1e10]", search=(1e-4, 1.0), hint="Usual: 1e-3 to 1."
+    )
+    momentum: float = hyper(
+        default=0.0, interval="[0, 1]", off_at_zero=True, hint="0.9 is the usual choice."
+    )
+    nesterov: bool = static(default=False)
 
     rule = staticmethod(sgd)
 

@@ -5,8 +5,10 @@ All rates, folds and seeds of one optimizer train side by side in one compiled p
 its fold only, so members that differ in the rate alone are compared in pairs.
 """
 
+import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -134,18 +136,31 @@ def compare(
         outputs = model.prepare(sample)
         data_checks.check_values(model, jax.tree.map(np.asarray, data), outputs)
         higher = _higher_is_better(model, monitor)
-        trials: list[Trial] = []
-        with Progress(verbose, chosen, grids, len(starts), epochs) as progress:
-            for label, optimizer in chosen.items():
-                members = [
-                    _Member(rate, number % len(pairs), number // len(pairs), number)
-                    for rate in grids[label]
-                    for number in range(len(starts))
-                ]
-                progress.begin(label)
-                run = _Run(model, optimizer, starts, pairs, data, offsets, batch_size, epochs)
-                run.train(members, memory, progress)
-                trials += [_trial(label, m, monitor, starts[m.number].seed) for m in members]
+        model.reset_metrics()
+        progress = Progress(verbose, chosen, grids, len(starts), epochs)
+
+        def train(label: str) -> list[Trial]:
+            members = [
+                _Member(rate, number % len(pairs), number // len(pairs), number)
+                for rate in grids[label]
+                for number in range(len(starts))
+            ]
+            progress.begin(label)
+            run = _Run(model, chosen[label], starts, pairs, data, offsets, batch_size, epochs)
+            run.train(members, memory // workers, label, progress)
+            progress.end(label)
+            return [_trial(label, m, monitor, starts[m.number].seed) for m in members]
+
+        # While one optimizer's program is compiled, another's runs: XLA holds no lock.
+        workers = min(len(chosen), os.cpu_count() or 1)
+        with progress, ThreadPoolExecutor(workers) as pool:
+            futures = [pool.submit(train, label) for label in chosen]
+            try:
+                trials = [trial for future in futures for trial in future.result()]
+            except BaseException:
+                progress.cancel()
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return Comparison(
         trials=tuple(trials),
         monitor=monitor,
@@ -269,8 +284,6 @@ class _Run:
     ):  # fmt: skip
         self.starts, self.pairs, self.data, self.offsets = starts, pairs, data, offsets
         self.batch_size, self.epochs = batch_size, epochs
-        model.optimizer = optimizer
-        model.reset_metrics()
         self.optimizer = optimizer
         self.trainee = ModelTrainee(model, optimizer)
         program = self.trainee.train_program
@@ -283,14 +296,16 @@ class _Run:
         self.training = Population(program.step, program.report, self.stepwise)
         self.testing = Population(tested.step, tested.report, self.stepwise)
 
-    def train(self, members: list[_Member], memory: int, progress: Progress) -> None:
+    def train(
+        self, members: list[_Member], memory: int, label: str, progress: Progress
+    ) -> None:
         """Train all members, as many at a time as the memory allows."""
         # Members of a step that is slow in a loop gain nothing from company.
         width = 1 if self.stepwise else max(1, memory // self._bytes_per_member())
         width = min(len(members), width)
         groups = -(-len(members) // width)
         for part in np.array_split(np.arange(len(members)), groups):
-            self._train_group([members[i] for i in part], progress)
+            self._train_group([members[i] for i in part], label, progress)
 
     def _bytes_per_member(self) -> int:
         state = sum(leaf.nbytes for leaf in jax.tree.leaves(self.template))
@@ -299,7 +314,7 @@ class _Run:
         # Gradients and the new state beside the old; activations of the order of the inputs.
         return 4 * state + 8 * rows * row
 
-    def _train_group(self, members: list[_Member], progress: Progress) -> None:
+    def _train_group(self, members: list[_Member], label: str, progress: Progress) -> None:
         state = stack([self._initial(member) for member in members])
         alive = list(members)
         pace, test_pace = Pace(), Pace()
@@ -318,15 +333,15 @@ class _Run:
             tested = self.testing.report(state)
             state = self._reset(state)
             self._record(alive, logs, tested, time.perf_counter() - began)
-            progress.advance(len(alive), sum(m.diverged for m in members))
+            progress.advance(label, len(alive), sum(m.diverged for m in members))
             keep = [i for i, member in enumerate(alive) if not member.diverged]
             if not keep:
-                progress.advance(len(alive) * (self.epochs - epoch - 1), len(members))
+                progress.advance(label, len(alive) * (self.epochs - epoch - 1), len(members))
                 return
             # A smaller program must be compiled anew: worth it where half of them are gone.
             if len(keep) <= len(alive) // 2 and self.epochs - epoch > 2:
                 gone = len(alive) - len(keep)
-                progress.advance(gone * (self.epochs - epoch - 1), len(members) - len(keep))
+                progress.advance(label, gone * (self.epochs - epoch - 1), len(members) - len(keep))
                 state, alive = take(state, keep), [alive[i] for i in keep]
 
     def _order(self, member: _Member, epoch: int) -> np.ndarray:

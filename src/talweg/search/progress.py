@@ -1,7 +1,11 @@
-"""What a comparison shows while it runs: a bar on a terminal, a line per optimizer elsewhere."""
+"""What a comparison shows while it runs: a bar on a terminal, a line per optimizer elsewhere.
+
+Several optimizers report at once, from threads of their own.
+"""
 
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import CancelledError
 from typing import Any, Self
 
 
@@ -26,10 +30,11 @@ class Progress:
     ):
         self._shown = bool(verbose)
         self._total = sum(len(grids[label]) * starts * epochs for label in optimizers)
-        self._label = ""
-        self._began = 0.0
+        self._states: dict[str, str] = {}
+        self._began = time.perf_counter()
         self._bar: Any = None
         self._task: Any = None
+        self._cancelled = False
 
     def __enter__(self) -> Self:
         if self._shown:
@@ -40,32 +45,43 @@ class Progress:
             console = Console()
             if console.is_terminal:
                 self._bar = Bar(
-                    TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(),
-                    TimeRemainingColumn(), console=console, transient=True,
+                    BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+                    TextColumn("{task.description}"), console=console, transient=True,
                 )  # fmt: skip
                 self._bar.start()
-                self._task = self._bar.add_task("compare", total=self._total)
+                self._task = self._bar.add_task("", total=self._total)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close_line()
         if self._bar is not None:
             self._bar.stop()
 
+    def cancel(self) -> None:
+        """Have all workers stop at their next epoch."""
+        self._cancelled = True
+
     def begin(self, label: str) -> None:
-        """The next optimizer starts; its program is compiled first."""
-        self._close_line()
-        self._label, self._began = label, time.perf_counter()
-        if self._bar is not None:
-            self._bar.update(self._task, description=f"{label}: compiling")
+        """An optimizer starts; its program is compiled first."""
+        self._tell(label, "compiling", 0)
 
-    def advance(self, member_epochs: int, diverged: int) -> None:
-        """Some epochs of members are done."""
-        if self._bar is not None:
-            gone = f", {diverged} diverged" if diverged else ""
-            self._bar.update(self._task, advance=member_epochs, description=f"{self._label}{gone}")
+    def advance(self, label: str, member_epochs: int, diverged: int) -> None:
+        """Some epochs of an optimizer's members are done.
 
-    def _close_line(self) -> None:
-        if self._shown and self._bar is None and self._label:
-            print(f"{self._label}: {time.perf_counter() - self._began:.1f} s", flush=True)
-        self._label = ""
+        Raises:
+            CancelledError: the comparison was given up.
+        """
+        if self._cancelled:
+            raise CancelledError
+        self._tell(label, f"{diverged} diverged" if diverged else "", member_epochs)
+
+    def end(self, label: str) -> None:
+        """An optimizer is done."""
+        self._states.pop(label, None)
+        if self._shown and self._bar is None:
+            print(f"{label}: done after {time.perf_counter() - self._began:.1f} s", flush=True)
+
+    def _tell(self, label: str, state: str, member_epochs: int) -> None:
+        self._states[label] = state
+        if self._bar is not None:
+            shown = ", ".join(f"{k} ({v})" if v else k for k, v in self._states.copy().items())
+            self._bar.update(self._task, advance=member_epochs, description=shown)

@@ -123,7 +123,7 @@ class Program:
             per_step: "no", or what is wanted after every step: "logs" or "weights".
         """
         first = int(state.optimizer.iterations) if "optimizer" in self.moving else 0
-        stepwise = per_step == "weights" or jax.config.jax_disable_jit
+        stepwise = per_step == "weights" or jax.config.jax_disable_jit  # pyright: ignore[reportAttributeAccessIssue]
         passage = Passage(self, chunk, "steps" if stepwise else per_step, first)
         if passage.looped and self._stepwise(passage, state):
             return Passage(self, chunk, "steps", first)

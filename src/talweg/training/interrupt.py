@@ -3,7 +3,7 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 
@@ -31,7 +31,7 @@ class Interrupt:
             raise KeyboardInterrupt
 
     @contextlib.contextmanager
-    def answered(self) -> Iterator[None]:
+    def answered(self) -> Generator[None]:
         """Let Ctrl-C through at once: while waiting for the user's data."""
         self.raise_if_pending()
         self._answering = True
@@ -42,7 +42,7 @@ class Interrupt:
 
 
 @contextlib.contextmanager
-def deferred_interrupt() -> Iterator[Interrupt]:
+def deferred_interrupt() -> Generator[Interrupt]:
     """Hold Ctrl-C back until `raise_if_pending`.
 
     Outside the main thread, and where the program handles the signal itself, nothing is
