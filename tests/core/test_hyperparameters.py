@@ -29,15 +29,15 @@ def test_values_outside_are_outside(notation):
 
 
 class Base(Declared):
-    rate: float = hyper(0.1, "[0, 1e10]", hint="Usual: 0.1.")
-    decay: float | None = hyper(None, "[0, inf)")
-    factor: float = hyper(1.0, "(0, 1]", init=False)
+    rate: float = hyper(default=0.1, interval="[0, 1e10]", hint="Usual: 0.1.")
+    decay: float | None = hyper(default=None, interval="[0, inf)")
+    factor: float = hyper(default=1.0, interval="(0, 1]", init=False)
 
 
 class Derived(Base):
-    beta: float = hyper(0.9, "[0, 1)", hint="0.9 is the usual choice.")
-    steps: int | None = static(None, "[1, inf)")
-    flag: bool = static(False)
+    beta: float = hyper(default=0.9, interval="[0, 1)", hint="0.9 is the usual choice.")
+    steps: int | None = static(default=None, interval="[1, inf)")
+    flag: bool = static(default=False)
 
 
 @pytest.mark.parametrize("name", ["rate", "beta", "factor"])

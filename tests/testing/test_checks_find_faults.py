@@ -43,7 +43,7 @@ class BakesIn(Optimizer):
 
 
 class Forgets(Optimizer):
-    strength: float = hyper(1.0, "[0, 10]")
+    strength: float = hyper(default=1.0, interval="[0, 10]")
     rule = staticmethod(plain)
 
     def get_config(self):

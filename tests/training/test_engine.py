@@ -413,8 +413,9 @@ def test_ctrl_c_while_waiting_for_a_slow_source_is_answered_at_once() -> None:
     began = time.perf_counter()
     with pytest.raises(KeyboardInterrupt):
         small("sgd").fit(slow(), verbose=0)
+    waited = time.perf_counter() - began
     release.set()
-    assert time.perf_counter() - began < 6
+    assert waited < 2.0
 
 
 def test_a_handler_of_the_programs_own_is_left_alone() -> None:

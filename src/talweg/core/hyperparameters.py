@@ -123,9 +123,9 @@ def _is_scalar(value: object) -> bool:
 
 
 def hyper(
+    *,
     default: float | None,
     interval: str,
-    *,
     hint: str = "",
     search: tuple[float, float] | None = None,
     optional: bool = False,
@@ -158,7 +158,7 @@ def hyper(
 
 
 def static(
-    default: Any, interval: str | None = None, *, hint: str = "", kw_only: bool = False
+    *, default: Any, interval: str | None = None, hint: str = "", kw_only: bool = False
 ) -> Any:
     """Declare an argument that changes the structure of the program.
 

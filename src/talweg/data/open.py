@@ -43,7 +43,7 @@ def open_batches(
             raise errors.invalid(owner, name, "a positive integer", value)
     if not isinstance(shuffle, (bool, np.bool_)) and shuffle != "batch":
         raise errors.invalid(owner, "shuffle", 'True, False or "batch"', shuffle)
-    if _is_stream(x):
+    if is_stream(x):
         given = [name for name, v in (("y", y), ("sample_weight", sample_weight)) if v is not None]
         if given:
             raise errors.invalid(
@@ -56,7 +56,8 @@ def open_batches(
     return ArrayBatches(x, y, sample_weight, size, shuffle, seed, steps)
 
 
-def _is_stream(x: Any) -> bool:
+def is_stream(x: Any) -> bool:
+    """Whether data comes batch by batch: generators, datasets, loaders."""
     if isinstance(x, PyDataset):
         return True
     if isinstance(x, (Mapping, list, tuple, str, bytes)) or hasattr(x, "shape"):

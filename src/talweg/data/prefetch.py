@@ -20,7 +20,7 @@ def prefetched(
 
     An exception in `items` is raised here, with its own traceback. When the reader stops
     early the thread ends too: it is waited for, so that nobody else is reading the source
-    afterwards, though no longer than five seconds.
+    afterwards, though no longer than five seconds, and not at all after a Ctrl-C.
     """
     ready: queue.Queue[tuple[Any, Any, BaseException | None]] = queue.Queue(maxsize=ahead)
     closed = threading.Event()
@@ -44,6 +44,7 @@ def prefetched(
 
     thread = threading.Thread(target=work, daemon=True, name="talweg-data")
     thread.start()
+    patience = _PATIENCE
     try:
         while True:
             item, result, error = ready.get()
@@ -52,8 +53,11 @@ def prefetched(
             if item is _END:
                 return result
             yield item
+    except KeyboardInterrupt:
+        patience = 0.0
+        raise
     finally:
         closed.set()
         while not ready.empty():  # lets a waiting thread go on at once
             ready.get_nowait()
-        thread.join(timeout=_PATIENCE)
+        thread.join(timeout=patience)

@@ -1,6 +1,7 @@
 """What is checked on the host before a model trains: XLA has no errors at run time."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -8,7 +9,9 @@ import numpy as np
 
 from talweg import losses
 from talweg.core import errors
+from talweg.core.variables import lend
 from talweg.data.batches import Sample
+from talweg.data.open import is_stream
 
 
 def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -18,16 +21,13 @@ def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...]
         ValueError: the fraction is not between 0 and 1, or leaves one part without rows.
         TypeError: the data is a stream.
     """
-    if not 0 < fraction < 1:
+    if isinstance(fraction, bool) or not 0 < fraction < 1:
         raise errors.invalid("fit", "validation_split", "between 0 and 1", fraction)
-    leaves = jax.tree.leaves(x)
-    rows = len(x) if hasattr(x, "columns") or isinstance(leaves[0], (int, float)) else None
-    if rows is None:
-        if not all(hasattr(leaf, "shape") for leaf in leaves):
-            raise errors.wrong_type(
-                "fit", "validation_split", "used with arrays", x, "Pass validation_data instead."
-            )
-        rows = leaves[0].shape[0]
+    if is_stream(x):
+        raise errors.wrong_type(
+            "fit", "validation_split", "used with arrays", x, "Pass validation_data instead."
+        )
+    rows = _rows(x)
     at = int(rows * (1 - fraction))
     if not 0 < at < rows:
         raise errors.invalid(
@@ -43,7 +43,7 @@ def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...]
                 return value.iloc[part]
             if isinstance(value, dict):
                 return {key: take(item) for key, item in value.items()}
-            if isinstance(value, (list, tuple)) and hasattr(value[0], "shape"):
+            if isinstance(value, (list, tuple)) and value and hasattr(value[0], "shape"):
                 return type(value)(take(item) for item in value)
             return value[part]
 
@@ -51,6 +51,15 @@ def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...]
 
     train, held = cut(slice(None, at)), cut(slice(at, None))
     return train, held if held[2] is not None else held[:2]
+
+
+def _rows(value: Any) -> int:
+    """How many rows a table, an array, nested lists, or the first of several inputs have."""
+    if isinstance(value, Mapping):
+        return _rows(next(iter(value.values())))
+    if isinstance(value, (list, tuple)) and value and hasattr(value[0], "shape"):
+        return _rows(value[0])
+    return len(value)
 
 
 def check_structure(model: Any, sample: Sample) -> None:
@@ -115,6 +124,22 @@ def check_values(model: Any, sample: Sample, outputs: Any) -> None:
     ):
         if check is not None and target is not None:
             check(np.asarray(target), (None, *output.shape[1:]))
+
+
+def layers_that_check(model: Any) -> list[Any]:
+    """The layers that refuse some inputs, though not inside a compiled program."""
+    return [layer for layer in model._flatten_layers() if hasattr(layer, "check_inputs_host")]
+
+
+def ask_layers(model: Any, x: Any) -> None:
+    """Run a batch uncompiled, so that every layer can look at its values.
+
+    Raises:
+        ValueError: what a layer says.
+    """
+    variables = model.variables
+    with lend(variables, [variable.value for variable in variables]):
+        model(x, training=False)
 
 
 def classes_of(outputs: Any, y: Any) -> int | None:

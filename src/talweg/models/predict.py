@@ -83,6 +83,7 @@ class Predictor:
                     count = _BLOCK
                 else:
                     result, count = self._single(arrays, x, jnp.asarray(rows)), 1
+                self._ask_if_nan(x, rows, result)
                 done, step = done + count, step + count
                 callbacks.on_predict_batch_end(step - 1, {"outputs": result})
                 outputs.append(result)

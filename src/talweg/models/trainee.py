@@ -13,6 +13,7 @@ import numpy as np
 from talweg.core.errors import NonFiniteError
 from talweg.core.variables import Variable, lend
 from talweg.layers.context import call_context
+from talweg.models import data_checks
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
@@ -247,7 +248,12 @@ class ModelTrainee:
             NonFiniteError: the batch itself holds NaN or infinity.
             ValueError: a layer refuses the batch: an index that an Embedding lacks.
         """
-        first_bad = logs.pop("first_bad", NEVER)
+        if "first_bad" not in logs:  # an evaluation: no weights to guard
+            if np.isnan(logs.get("loss", 0.0)) and data_checks.layers_that_check(self.model):
+                for step in range(passage.step):
+                    self._ask_layers(passage, step)
+            return logs
+        first_bad = logs.pop("first_bad")
         if first_bad == NEVER:
             return logs
         found = _not_finite(passage)
@@ -257,7 +263,7 @@ class ModelTrainee:
                 "the weights are as they were. Clean the data, for example with "
                 "numpy.nan_to_num, or drop the row."
             )
-        what = self._diagnosis(passage.batch(first_bad - passage.first))
+        what = self._diagnosis(passage, first_bad - passage.first)
         warnings.warn(
             f"{what} of iteration {first_bad} was not finite though its data is: the training "
             "diverged. It stopped there, with the weights of the last finite step. Lower the "
@@ -270,15 +276,20 @@ class ModelTrainee:
         logs["loss"] = float("nan")
         return logs
 
-    def _diagnosis(self, batch: Any) -> str:
-        """Run the step's forward pass by itself: was it the loss or the gradient?"""
-        state = self.read_state()
-        arrays = (state.params, state.fixed, state.metrics)
-        # With values at hand, layers refuse what they cannot refuse inside a program.
-        with lend([*self.params, *self.fixed], [*state.params, *state.fixed]):
-            self.model(batch.x, training=False)
-        loss = self._objective(*arrays, batch, True, None)[0]
+    def _diagnosis(self, passage: Passage, step: int) -> str:
+        """Run a step's forward pass by itself: was it the loss or the gradient?"""
+        self._ask_layers(passage, step)
+        state, batch = self.read_state(), passage.batch(step)
+        loss = self._objective(state.params, state.fixed, state.metrics, batch, True, None)[0]
         return "The gradient" if bool(jnp.isfinite(loss)) else "The loss"
+
+    def _ask_layers(self, passage: Passage, step: int) -> None:
+        """With values at hand, layers refuse what they cannot refuse inside a program."""
+        try:
+            data_checks.ask_layers(self.model, passage.batch(step).x)
+        except ValueError as error:
+            number = step + (passage.chunk.first_batch or 0)
+            raise ValueError(f"In batch {number}: {error}") from None
 
 
 def _not_finite(passage: Passage) -> str:
