@@ -25,7 +25,13 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("talweg")
 
 use_persistent_cache()
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_compiled():
+    """Thousands of small programs would fill the memory of a long run."""
+    yield
+    jax.clear_caches()
 
 
 @pytest.fixture(autouse=True)

@@ -13,6 +13,7 @@ from models.twins import (
     assert_same_events,
     assert_same_history,
     assert_same_weights,
+    despite_the_race,
     labels,
     numbers,
     recorder,
@@ -227,6 +228,7 @@ def test_batch_normalization_and_dropout_follow_keras() -> None:
         np.testing.assert_allclose(mine, reference, rtol=1e-4, atol=1e-5)
 
 
+@despite_the_race
 def test_regularizers_constraints_and_activity_enter_as_in_keras() -> None:
     def build(k: Any) -> Any:
         model = k.Sequential(

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 import talweg
-from models.twins import Twins, assert_same_history, assert_same_weights, numbers, twins
+from models.twins import (
+    Twins,
+    assert_same_history,
+    assert_same_weights,
+    despite_the_race,
+    numbers,
+    twins,
+)
 
 # Keras's own arrays trip over NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -301,6 +308,7 @@ def test_a_custom_step_whose_loss_is_not_finite_keeps_the_weights() -> None:
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
+@despite_the_race
 def test_added_losses_and_activity_regularizers_in_subclasses() -> None:
     def build(k: Any) -> Any:
         class Penalty(k.layers.Layer):

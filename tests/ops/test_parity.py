@@ -380,23 +380,63 @@ def _plain(tree):
 NOT_SYMBOLIC = _words("bincount unique nonzero repeat view convert_to_numpy dtype is_tensor cond")
 
 
+class _Call:
+    """One op on one example: its arrays apart, so that many calls can be one program."""
+
+    def __init__(self, name, place, case):
+        self.name, self.place, self.case = name, place, case
+        leaves, self.tree = jax.tree.flatten((case.args, case.kwargs))
+        self.leaves = leaves
+        self.arrays = {i: leaf for i, leaf in enumerate(leaves) if isinstance(leaf, np.ndarray)}
+
+    def run(self, module, arrays):
+        filled = [arrays.get(i, leaf) for i, leaf in enumerate(self.leaves)]
+        args, kwargs = jax.tree.unflatten(self.tree, filled)
+        return getattr(module, self.name)(*args, **kwargs)
+
+    def eagerly(self, module):
+        try:
+            return self.run(module, self.arrays)
+        except Exception as error:
+            raise AssertionError(f"{module.__name__}.{self.name} fails on its example") from error
+
+    def can_be_traced(self):
+        if self.name in ("shape", "ndim", "size"):  # plain numbers, which jit makes arrays
+            return False
+        try:
+            for module in (ops, keras.ops):
+                jax.eval_shape(lambda arrays, m=module: self.run(m, arrays), self.arrays)
+        except Exception:  # its result depends on values, or is no array
+            return False
+        return True
+
+
 @pytest.mark.parametrize("letter", sorted({name[0] for name in CASES}))
 def test_values_shapes_types_and_symbolic_shapes_are_those_of_keras(letter):
-    for name, cases in CASES.items():
-        if name[0] != letter:
-            continue
-        for i, case in enumerate(cases):
-            try:
-                theirs = getattr(keras.ops, name)(*case.args, **case.kwargs)
-            except Exception as error:
-                raise AssertionError(f"Keras fails on the example of {name}") from error
-            try:
-                ours = getattr(ops, name)(*case.args, **case.kwargs)
-            except Exception as error:
-                raise AssertionError(f"ops.{name} fails on {case.args}") from error
-            _same(ours, theirs, name)
-            if i == 0 and name not in NOT_SYMBOLIC:
-                _tells_shapes(name, case, ours)
+    calls = [
+        _Call(name, i, case)
+        for name, cases in CASES.items()
+        if name[0] == letter
+        for i, case in enumerate(cases)
+    ]
+    # Compiled one by one, the small programs would take minutes.
+    traced = [call for call in calls if call.can_be_traced()]
+    together = jax.jit(
+        lambda arrays: [
+            tuple(call.run(module, given) for module in (ops, keras.ops))
+            for call, given in zip(traced, arrays, strict=True)
+        ]
+    )([call.arrays for call in traced])
+    pairs = list(zip(traced, together, strict=True))
+    alone = {id(call) for call in calls} - {id(call) for call in traced}
+    pairs += [
+        (call, (call.eagerly(ops), call.eagerly(keras.ops))) for call in calls if id(call) in alone
+    ]
+    assert len(pairs) == len(calls)
+    for call, (ours, theirs) in pairs:
+        _same(ours, theirs, call.name)
+        if call.place == 0 and call.name not in NOT_SYMBOLIC:
+            _tells_shapes(call.name, call.case, ours)
 
 
 def _tells_shapes(name, case, real):

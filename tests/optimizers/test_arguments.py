@@ -95,7 +95,7 @@ def test_users_variable_refuses_impossible_rates():
         {"amsgrad": "yes"},
         {"learning_rate": lambda step: 0.1},
     ],
-    ids=str,
+    ids=lambda options: next(iter(options)),
 )
 def test_impossible_values_are_refused(options):
     with pytest.raises((ValueError, TypeError), match=f"Adam: {next(iter(options))}"):

@@ -544,14 +544,35 @@ def test_a_fit_after_divergence_starts_anew() -> None:
 # -- buffers -----------------------------------------------------------------------------
 
 
-def test_arrays_that_the_user_holds_survive_a_fit() -> None:
+def test_arrays_that_the_user_holds_survive() -> None:
+    """A block reuses its buffers; those that are held elsewhere are copied first."""
     model = small("adam")
     model.fit(X, Y, verbose=0)
-    held = [variable.value for variable in [*model.variables, *model.optimizer.variables]]
-    copies = [np.array(value) for value in held]
-    model.fit(X, Y, verbose=0)
+    held: list[Any] = []
+    copies: list[Any] = []
+
+    def hold(*_: Any) -> None:
+        values = [v.value for v in [*model.variables, *model.optimizer.variables]]
+        held.extend(values)
+        copies.extend(np.array(value) for value in values)
+
+    hold()
+    hook = talweg.callbacks.LambdaCallback(
+        on_epoch_end=lambda epoch, logs: hold(), on_train_batch_end=lambda batch, logs: hold()
+    )
+    model.fit(X, Y, epochs=2, verbose=0, callbacks=[hook])
     for value, copy in zip(held, copies, strict=True):
         np.testing.assert_array_equal(np.asarray(value), copy)
+
+
+def test_a_weight_that_was_set_does_not_follow_its_source() -> None:
+    model = small()
+    memory = np.zeros(4 * 6 + 16, "float32")
+    start = (-memory.ctypes.data // 4) % 16  # aligned, which JAX would use without a copy
+    kernel = memory[start : start + 24].reshape(4, 6)
+    model.layers[0].kernel.assign(kernel)
+    kernel[:] = 7.0
+    assert not model.layers[0].kernel.numpy().any()
 
 
 def test_a_failing_callback_leaves_a_usable_model() -> None:

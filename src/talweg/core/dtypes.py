@@ -41,7 +41,7 @@ def standardize_dtype(dtype: Any) -> str:
     if dtype in _PYTHON:
         return _PYTHON[dtype] or config.floatx()
     if isinstance(dtype, str):
-        name = dtype
+        name = "int32" if dtype == "int" else dtype
     elif hasattr(dtype, "name"):  # numpy, jax, ml_dtypes, tf.DType
         name = str(dtype.name)
     else:

@@ -19,7 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import errors, names
-from talweg.core.variables import Variable
+from talweg.core.variables import Variable, only_shapes
 
 
 class _Stream:
@@ -105,7 +105,19 @@ class SeedGenerator:
 
 
 def key_of(seed: "SeedGenerator | int | None") -> jax.Array:
-    """A key from a seed: a generator's next, an integer's own, or the global next."""
+    """A key from a seed: a generator's next, an integer's own, or the global next.
+
+    Raises:
+        ValueError: no seed inside a compiled function, where the draw would be made once
+            and the same noise come back at every step.
+    """
     if isinstance(seed, SeedGenerator):
         return seed.next()
-    return jnp.array([draw_seed() if seed is None else seed % 2**32, 0], jnp.uint32)
+    key = jnp.array([draw_seed() if seed is None else seed % 2**32, 0], jnp.uint32)
+    if seed is None and isinstance(key, jax.core.Tracer) and not only_shapes():
+        raise errors.invalid(
+            "A random operation inside a compiled function", "seed", "given", None,
+            "Make a SeedGenerator in the layer's __init__ (self.seed = "
+            "keras.random.SeedGenerator()) and pass seed=self.seed.",
+        )  # fmt: skip
+    return key

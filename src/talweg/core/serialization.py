@@ -60,11 +60,11 @@ def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = 
 
 
 @contextlib.contextmanager
-def custom_object_scope(*custom_objects: Mapping[str, Any]) -> Generator[None]:
+def custom_object_scope(*custom_objects: Mapping[str, Any] | None) -> Generator[None]:
     """Let names resolve to the user's own classes and functions until the block ends."""
     merged = dict(_scoped.get())
     for objects in custom_objects:
-        merged.update(objects)
+        merged.update(objects or {})
     token = _scoped.set(merged)
     try:
         yield
@@ -169,10 +169,13 @@ class Catalog:
     def deserialize(self, config: Any, custom_objects: Mapping[str, Any] | None = None) -> Any:
         """The object that a record or a name describes."""
         if isinstance(config, str):
-            with custom_object_scope(custom_objects or {}):
+            with custom_object_scope(custom_objects):
                 return self.find(config)
         if isinstance(config, Mapping) and isinstance(config.get("class_name"), str):
-            with custom_object_scope(custom_objects or {}):
+            with custom_object_scope(custom_objects):
+                other = _catalogs.get(str(config.get("module")))
+                if other not in (None, self) and config["class_name"] in other.classes():
+                    return other.deserialize(config)  # a layer as activation, for example
                 found = get_registered_object(str(config.get("registered_name")))
                 is_function = config["class_name"] == "function"
                 target = found or self.find(config["config" if is_function else "class_name"])
@@ -274,7 +277,7 @@ def deserialize_keras_object(
         return array if class_name == "__numpy__" else jax.numpy.asarray(array)
     if class_name == "DTypePolicy":
         return DTypePolicy.from_config(config["config"])
-    with custom_object_scope(custom_objects or {}):
+    with custom_object_scope(custom_objects):
         registered = config.get("registered_name") or (
             config["config"] if class_name == "function" else class_name
         )

@@ -54,9 +54,13 @@ _autocast: ContextVar[str | None] = ContextVar("talweg_autocast", default=None)
 
 @contextlib.contextmanager
 def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Generator[Loan]:
-    """Let `arrays` stand in for the values of `variables` until the block ends."""
-    pairs = zip(variables, arrays, strict=True)
-    loan = Loan(_loan.get(), {id(variable): array for variable, array in pairs})
+    """Let `arrays` stand in for the values of `variables` until the block ends.
+
+    A variable among `arrays` stands for the value that it has now.
+    """
+    values = [array.value if isinstance(array, Variable) else array for array in arrays]
+    pairs = zip(variables, values, strict=True)
+    loan = Loan(_loan.get(), {id(variable): value for variable, value in pairs})
     token = _loan.set(loan)
     try:
         yield loan
@@ -72,6 +76,14 @@ def discard_assignments() -> Generator[None]:
         yield
     finally:
         _loan.reset(token)
+
+
+def only_shapes() -> bool:
+    """Whether what is computed now is forgotten but for its shape."""
+    loan = _loan.get()
+    while loan is not None and not loan.catch_all:
+        loan = loan.parent
+    return loan is not None
 
 
 @contextlib.contextmanager
@@ -110,6 +122,7 @@ class Variable:
         "_value",
         "autocast",
         "constraint",
+        "made_trainable",
         "name",
         "path",
         "regularizer",
@@ -136,6 +149,8 @@ class Variable:
         self.name = name or names.auto_name(type(self).__name__)
         self.path = names.current_path(self.name)
         self.trainable = bool(trainable)
+        # What decides the place among a layer's weights, which freezing must not change.
+        self.made_trainable = self.trainable
         self.autocast = autocast
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
@@ -167,7 +182,8 @@ class Variable:
         """Set the value; shapes must agree, the type stays the variable's."""
         new = value.value if isinstance(value, Variable) else value
         if not (isinstance(new, jax.Array) and new.dtype == self._value.dtype) or new.weak_type:
-            new = jnp.asarray(new, dtype=self._value.dtype)
+            # A copy: the array that was given stays the caller's, to change as it likes.
+            new = jnp.array(new, dtype=self._value.dtype)
         if new.shape != self._value.shape:
             raise errors.invalid(
                 f"Variable {self.path!r}", "the value", f"of shape {self.shape}", new.shape
@@ -202,7 +218,10 @@ class Variable:
 
     @property
     def dtype(self) -> str:
-        return standardize_dtype(self._value.dtype)
+        """The type of `value`: in a mixed-precision layer, the type it computes in."""
+        own = standardize_dtype(self._value.dtype)
+        cast = _autocast.get()
+        return cast if cast is not None and self.autocast and is_float(own) else own
 
     @property
     def ndim(self) -> int:
@@ -264,7 +283,7 @@ def _as_array(value: Any, dtype: Any) -> Array:
         own = getattr(value, "dtype", None) or np.asarray(value).dtype
         plain_float = not hasattr(value, "dtype") and own.kind == "f"
         dtype = None if plain_float else own
-    return jnp.asarray(value, dtype=jax.dtypes.canonicalize_dtype(standardize_dtype(dtype)))
+    return jnp.array(value, dtype=jax.dtypes.canonicalize_dtype(standardize_dtype(dtype)))
 
 
 def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:

@@ -91,19 +91,18 @@ class StreamBatches:
         """Runs of batches of one shape, joined; returns how many batches there were."""
         group: list[Sample] = []
         came = 0
-        began = 0.0
+        asked = time.perf_counter()
         for sample in self._samples(index):
             if group and _shapes(sample) != _shapes(group[0]):
                 yield _joined(group, came - len(group))
                 group = []
-            if not group:
-                began = time.perf_counter()
             group.append(sample)
             came += 1
-            late = time.perf_counter() - began > _GROUP_SECONDS
+            late = time.perf_counter() - asked > _GROUP_SECONDS
             if late or len(group) == _capacity(group[0]):
                 yield _joined(group, came - len(group))
                 group = []
+                asked = time.perf_counter()
         if group:
             yield _joined(group, came - len(group))
         return came

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from talweg import activations, constraints, initializers, regularizers
 from talweg.core import errors
@@ -197,6 +198,14 @@ class Softmax(Elementwise):
         axis: Any = tuple(self.axis) if isinstance(self.axis, (list, tuple)) else self.axis
         if mask is None:
             return activations.softmax(inputs, axis)
+        try:
+            fits = np.broadcast_shapes(mask.shape, inputs.shape) == inputs.shape
+        except ValueError:
+            fits = False
+        if not fits:
+            raise errors.invalid(
+                "Softmax", "mask", f"of a shape that broadcasts to {inputs.shape}", mask.shape
+            )
         kept = mask if mask.dtype == bool else mask > 0.5
         low = -3e4 if inputs.dtype == jnp.float16 else -1e9
         return jnp.where(kept, activations.softmax(jnp.where(kept, inputs, low), axis), 0.0)

@@ -106,6 +106,7 @@ class Convolution(Layer):
 
     def call(self, inputs: Any) -> Any:
         kernel = self.kernel.value
+        activation = self.activation or activations.linear
         channels_last = self.data_format == "channels_last"
         axes = "WHD"[: self.rank][::-1]
         layout = f"N{axes}C" if channels_last else f"NC{axes}"
@@ -115,7 +116,7 @@ class Convolution(Layer):
         inputs = inputs.astype(kernel.dtype)
         if self._suits_patches(inputs):
             outputs = _by_patches(inputs, kernel, self.strides, padding)
-            return self.activation(outputs if self.bias is None else outputs + self.bias.value)
+            return activation(outputs if self.bias is None else outputs + self.bias.value)
         outputs = lax.conv_general_dilated(
             inputs,
             kernel,
@@ -130,7 +131,7 @@ class Convolution(Layer):
             outputs = outputs + (
                 bias if channels_last else jnp.reshape(bias, (-1, *(1,) * self.rank))
             )
-        return self.activation(outputs)
+        return activation(outputs)
 
     def _suits_patches(self, inputs: Any) -> bool:
         """Whether to multiply patches by the kernel, in place of XLA's convolution.

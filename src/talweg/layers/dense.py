@@ -95,7 +95,7 @@ class Dense(Layer):
         outputs = jnp.matmul(inputs, self.kernel.value)
         if self.bias is not None:
             outputs = outputs + self.bias.value
-        return self.activation(outputs)
+        return (self.activation or activations.linear)(outputs)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape[:-1], self.units)

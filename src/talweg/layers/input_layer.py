@@ -53,8 +53,9 @@ class InputLayer(Layer):
         if input_tensor is not None:
             if not isinstance(input_tensor, KerasTensor):
                 raise errors.wrong_type("Input", "tensor", "a KerasTensor", input_tensor)
+            _check_agrees(input_tensor, shape, batch_size, batch_shape, dtype)
             batch_shape, shape, batch_size = input_tensor.shape, None, None
-            dtype = dtype or input_tensor.dtype
+            dtype = input_tensor.dtype
         if (shape is None) == (batch_shape is None):
             raise errors.invalid(
                 "Input", "the shape", "given once, as shape=(…) or batch_shape=(…)",
@@ -77,14 +78,14 @@ class InputLayer(Layer):
         )
         self.output.layer = self  # type: ignore[attr-defined]
         self._batch_input_shape = self.batch_shape
-        self.built = True
+        self._build_at_init()
 
     @property
     def dtype(self) -> str:  # type: ignore[override]
         """The type of the entries."""
         return self._dtype
 
-    def call(self, inputs: Any) -> Any:
+    def call(self, inputs: Any = None) -> Any:
         return inputs
 
     def compute_output_shape(self, input_shape: Any = None) -> Any:
@@ -99,6 +100,24 @@ class InputLayer(Layer):
             "name": self.name,
             "optional": self.optional,
         }
+
+
+def _check_agrees(
+    tensor: KerasTensor, shape: Any, batch_size: Any, batch_shape: Any, dtype: Any
+) -> None:
+    """Refuse what contradicts the tensor that was given."""
+    wanted = {
+        "shape": (shape, tensor.shape[1:]),
+        "batch_size": (batch_size, tensor.shape[0] if tensor.shape else None),
+        "batch_shape": (batch_shape, tensor.shape),
+        "dtype": (dtype, tensor.dtype),
+    }
+    for name, (given, own) in wanted.items():
+        if given is None:
+            continue
+        given = standardize_dtype(given) if name == "dtype" else given
+        if (tuple(given) if isinstance(given, list) else given) != own:
+            raise errors.invalid("Input", name, f"that of the tensor, {own}", given)
 
 
 def _sizes(shape: Any) -> tuple[Any, ...]:

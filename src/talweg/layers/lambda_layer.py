@@ -51,7 +51,7 @@ class Lambda(Layer):
         self.supports_masking = mask is not None
         self._output_shape = output_shape
         self._passed = {"mask", "training"} & set(inspect.signature(function).parameters)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any, mask: Any = None, training: bool | None = None) -> Any:
         flags = {"mask": mask, "training": training}
@@ -64,6 +64,11 @@ class Lambda(Layer):
         if callable(self._output_shape):
             return self._output_shape(input_shape)
         return input_shape[0], *self._output_shape
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if self._output_shape is None:
+            return self._traced_spec(*args, **kwargs)
+        return super().compute_output_spec(*args, **kwargs)
 
     def get_config(self) -> dict[str, Any]:
         raise ValueError(_REFUSED)

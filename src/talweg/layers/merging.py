@@ -22,7 +22,7 @@ class Merge(Layer):
     def __init__(self, **kwargs: Any):
         super().__init__(**kwargs)
         self.supports_masking = True
-        self.built = True
+        self._build_at_init()
 
     def merge(self, inputs: list[Any]) -> Any:
         """The output, from inputs of equal rank."""

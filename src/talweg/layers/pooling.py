@@ -42,7 +42,7 @@ class Pooling(Layer):
         self.padding = choice(owner, "padding", padding, ("valid", "same"))
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(ndim=self.rank + 2)
-        self.built = True
+        self._build_at_init()
 
     def reduce_folded(self, folded: Any, axes: tuple[int, ...]) -> Any:
         """The output, from windows that lie along `axes`."""

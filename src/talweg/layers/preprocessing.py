@@ -184,7 +184,7 @@ class Normalization(Layer):
         sizes = [1] * len(self._sizes)
         for axis, size in zip(self._kept[::-1], value.shape[::-1], strict=False):
             sizes[axis] = size
-        return value.reshape(sizes)
+        return jnp.broadcast_to(value.reshape(sizes), self._sizes)
 
     def call(self, inputs: Any) -> Any:
         x = jnp.asarray(inputs, self.compute_dtype)

@@ -32,7 +32,7 @@ class Flatten(Layer):
         super().__init__(**kwargs)
         self.data_format = standardize_data_format(data_format)
         self.input_spec = InputSpec(min_ndim=1)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         if self.data_format == "channels_first" and inputs.ndim > 1:
@@ -68,7 +68,7 @@ class Reshape(Layer):
         )
         if self.target_shape.count(-1) > 1:
             raise errors.invalid("Reshape", "target_shape", "with one -1 at most", target_shape)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         return inputs.reshape(inputs.shape[0], *self._resolved(inputs.shape[1:]))
@@ -112,7 +112,7 @@ class Permute(Layer):
         if sorted(self.dims) != list(range(1, len(self.dims) + 1)):
             raise errors.invalid("Permute", "dims", "a permutation of 1, 2, …", dims)
         self.input_spec = InputSpec(ndim=len(self.dims) + 1)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         return jnp.transpose(inputs, (0, *self.dims))
@@ -139,7 +139,7 @@ class RepeatVector(Layer):
         super().__init__(**kwargs)
         self.n = integer("RepeatVector", "n", n)
         self.input_spec = InputSpec(ndim=2)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         batch, features = inputs.shape

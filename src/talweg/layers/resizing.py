@@ -38,7 +38,7 @@ class ZeroPadding2D(Layer):
             integers("ZeroPadding2D", "each entry of padding", side, 2, minimum=0) for side in pair
         )
         self.input_spec = InputSpec(ndim=4)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         around = ((0, 0), *self.padding, (0, 0))
@@ -72,7 +72,7 @@ class UpSampling1D(Layer):
         super().__init__(**kwargs)
         self.size = integer("UpSampling1D", "size", size)
         self.input_spec = InputSpec(ndim=3)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         return jnp.repeat(inputs, self.size, axis=1)
@@ -112,7 +112,7 @@ class UpSampling2D(Layer):
         known = ("nearest", "bilinear", "bicubic", "lanczos3", "lanczos5")
         self.interpolation = choice("UpSampling2D", "interpolation", interpolation, known)
         self.input_spec = InputSpec(ndim=4)
-        self.built = True
+        self._build_at_init()
 
     def call(self, inputs: Any) -> Any:
         first = 2 if self.data_format == "channels_first" else 1

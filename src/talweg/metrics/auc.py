@@ -28,7 +28,8 @@ class AUC(Metric):
     """The area under the ROC, precision-recall or precision-recall-gain curve.
 
     Args:
-        num_thresholds: the number of points on the curve, at least 2.
+        num_thresholds: the number of points on the curve, at least 2; ignored where
+            `thresholds` are given.
         curve: "ROC", "PR" or "PRGAIN".
         summation_method: "interpolation" (trapezoids; for PR the exact curve between
             points), "majoring" or "minoring" (the higher or lower rectangle).
@@ -53,7 +54,7 @@ class AUC(Metric):
 
     def __init__(
         self,
-        num_thresholds: int = 200,
+        num_thresholds: int | None = 200,
         curve: str = "ROC",
         summation_method: str = "interpolation",
         name: str | None = None,
@@ -74,12 +75,12 @@ class AUC(Metric):
             raise errors.invalid("AUC", "summation_method", expected, summation_method)
         if num_labels and not multi_label:
             raise errors.invalid("AUC", "num_labels", "None unless multi_label=True", num_labels)
-        if thresholds is None and num_thresholds < 2:
-            raise errors.invalid("AUC", "num_thresholds", "at least 2", num_thresholds)
-
         self._given = thresholds is not None
-        inner = confusion.spaced_thresholds(num_thresholds)[1:-1]
-        if thresholds is not None:
+        if thresholds is None:
+            if num_thresholds is None or num_thresholds < 2:
+                raise errors.invalid("AUC", "num_thresholds", "at least 2", num_thresholds)
+            inner = confusion.spaced_thresholds(num_thresholds)[1:-1]
+        else:
             inner = sorted(map(float, confusion.checked_thresholds("AUC", list(thresholds), 0.5)))
         self.num_thresholds = len(inner) + 2
         self._evenly = not self._given or confusion.evenly_spaced([0.0, *inner, 1.0])

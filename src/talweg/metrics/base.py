@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import jax
 import jax.numpy as jnp
 
-from talweg.core import errors, names
+from talweg.core import config, errors, names
 from talweg.core.dtypes import get_policy
 from talweg.core.serialization import deserialize_keras_object
 from talweg.core.variables import Variable, lend
@@ -53,7 +53,8 @@ class Metric:
 
     def __init__(self, dtype: Any = None, name: str | None = None):
         self.name = name or names.auto_name(type(self).__name__)
-        self._dtype = get_policy("int32" if dtype == "int" else dtype).compute_dtype
+        # Not the layers' policy: sums over an epoch need all their digits.
+        self._dtype = get_policy(config.floatx() if dtype is None else dtype).compute_dtype
         self._variables: list[Variable] = []
 
     @property

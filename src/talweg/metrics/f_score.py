@@ -53,7 +53,7 @@ class FBetaScore(Metric):
         averages = (None, "micro", "macro", "weighted")
         if average not in averages:
             raise errors.invalid(owner, "average", f"one of {averages}", average)
-        if isinstance(beta, (str, bool)) or not beta > 0:
+        if beta is None or isinstance(beta, (str, bool)) or not beta > 0:
             raise errors.invalid(owner, "beta", "a positive number", beta)
         if threshold is not None and (isinstance(threshold, (str, bool)) or not 0 < threshold <= 1):
             raise errors.invalid(owner, "threshold", "in (0, 1], or None", threshold)

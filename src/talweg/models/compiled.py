@@ -261,12 +261,21 @@ class CompiledModel(Layer):
         self._prepared[signature] = outputs
         return outputs
 
+    def _outputs_for(self, sample: Sample) -> Any:
+        """The specs of the outputs for a batch, whose shapes may differ from the first's."""
+        signature = _signature(sample)
+        if signature not in self._prepared:
+            self._prepared[signature] = self.build_on(sample.x)
+        return self._prepared[signature]
+
     def _prepare(self, batches: Batches, phase: str = "train") -> ModelTrainee:
         """Build the model, resolve the losses, check the data, make the programs."""
         example = batches.example()
         outputs = self.prepare(example)
         if outputs is not None:
-            batches.check(lambda sample: data_checks.check_values(self, sample, outputs))
+            batches.check(
+                lambda sample: data_checks.check_values(self, sample, self._outputs_for(sample))
+            )
         known = self._trainee
         ids = [id(variable) for variable in self.trainable_variables]
         if known is None or ids != [id(variable) for variable in known.params]:

@@ -1,6 +1,8 @@
 """Prediction: every batch through a compiled call, the rows in their order."""
 
+import functools
 import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -8,9 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.callbacks import Progbar
+from talweg.core.compilation import use_persistent_cache
 from talweg.core.variables import Variable, lend
-from talweg.data import Batches
+from talweg.data import Batches, Chunk
 from talweg.layers.context import call_context
+from talweg.models import data_checks
 from talweg.training.block import gather, slow_in_loops
 
 # Long predictions run so many batches in one call.
@@ -32,6 +36,7 @@ class Predictor:
     """
 
     def __init__(self, model: Any):
+        use_persistent_cache()
         self._model = model
         self.variables: list[Variable] = model.variables
         self.traces: dict[str, int] = {}
@@ -62,7 +67,6 @@ class Predictor:
         Raises:
             ValueError: a stream without a single batch.
         """
-        arrays = [variable.value for variable in self.variables]
         outputs: list[Any] = []
         step = 0
         began = time.perf_counter()
@@ -70,43 +74,64 @@ class Predictor:
         shown = False
         callbacks.on_predict_begin()
         for chunk in batches.epoch(0):
-            blocks = chunk.steps >= _LONG and not callbacks.per_predict_batch
-            size = chunk.batch_size
-            x, done = chunk.data.x, 0
-            while done < chunk.steps and not self._model.stop_predicting:
-                rows = chunk.order[done * size : (done + 1) * size]
+            first = len(outputs)
+            for count, result in self._results(chunk, not callbacks.per_predict_batch):
                 callbacks.on_predict_batch_begin(step)
-                if blocks and chunk.steps - done > _BLOCK and self._loops(arrays, x, rows):
-                    order = chunk.order[done * size : (done + _BLOCK) * size]
-                    many = self._block(arrays, x, jnp.asarray(order.reshape(_BLOCK, size)))
-                    result = jax.tree.map(lambda a: np.asarray(a).reshape(-1, *a.shape[2:]), many)
-                    count = _BLOCK
-                else:
-                    result, count = self._single(arrays, x, jnp.asarray(rows)), 1
-                self._ask_if_nan(x, rows, result)
-                done, step = done + count, step + count
-                callbacks.on_predict_batch_end(step - 1, {"outputs": result})
-                outputs.append(result)
+                step += count
+                outputs.append(result())
+                callbacks.on_predict_batch_end(step - 1, {"outputs": outputs[-1]})
+                callbacks.on_block_end(step)
                 if patient and (shown or time.perf_counter() - began > _PATIENCE):
                     shown = True
                     bar.update(step, finalize=False)
-                elif blocks:
-                    callbacks.on_block_end(step)
+                if self._model.stop_predicting:
+                    break
+            self._explain(chunk, outputs[first:])
             if self._model.stop_predicting:
                 break
         if not outputs:
             raise ValueError("The data is empty: it gave no batch to predict on.")
-        joined = jax.tree.map(
-            lambda *parts: np.concatenate([np.asarray(p) for p in parts]), *outputs
-        )
         if shown:
             bar.update(step, finalize=True)
         callbacks.on_predict_end()
-        return joined
+        return jax.tree.map(lambda *parts: np.concatenate(list(map(np.asarray, parts))), *outputs)
 
-    def _loops(self, arrays: Any, x: Any, rows: Any) -> bool:
+    def _results(self, chunk: Chunk, joined: bool) -> Iterator[tuple[int, Callable[[], Any]]]:
+        """Runs of batches: how many, and what computes their outputs."""
+        arrays = [variable.value for variable in self.variables]
+        x, size, done = chunk.data.x, chunk.batch_size, 0
+        looped = joined and chunk.steps >= _LONG and self._loops(arrays, chunk)
+        while done < chunk.steps:
+            count = _BLOCK if looped and chunk.steps - done > _BLOCK else 1
+            rows = chunk.order[done * size : (done + count) * size]
+            if count == 1:
+                yield 1, functools.partial(self._single, arrays, x, jnp.asarray(rows))
+            else:
+                order = jnp.asarray(rows.reshape(count, size))
+                yield count, lambda order=order: jax.tree.map(_rows, self._block(arrays, x, order))
+            done += count
+
+    def _explain(self, chunk: Chunk, outputs: list[Any]) -> None:
+        """Where outputs are NaN, have the layers look at the inputs.
+
+        Raises:
+            ValueError: what a layer says, an index that an Embedding lacks.
+        """
+        if not data_checks.layers_that_check(self._model):
+            return
+        if all(np.isfinite(np.sum(leaf)) for leaf in jax.tree.leaves(outputs)):
+            return
+        data_checks.ask_layers(self._model, jax.tree.map(lambda a: a[chunk.order], chunk.data.x))
+
+    def _loops(self, arrays: Any, chunk: Chunk) -> bool:
         """Whether a loop over the batches is not slower than calls one by one."""
         if self._slow_in_loops is None:
-            traced = self._single.trace(arrays, x, jnp.asarray(rows))
+            rows = jnp.asarray(chunk.order[: chunk.batch_size])
+            traced = self._single.trace(arrays, chunk.data.x, rows)
             self._slow_in_loops = slow_in_loops(traced)
         return not self._slow_in_loops
+
+
+def _rows(stacked: Any) -> np.ndarray:
+    """(batches, rows, …) as (rows, …)."""
+    return np.asarray(stacked).reshape(-1, *stacked.shape[2:])

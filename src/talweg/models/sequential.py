@@ -9,6 +9,7 @@ from talweg import layers as layers_module
 from talweg.core import errors
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import InputLayer, Layer
+from talweg.layers.calling import is_shape
 from talweg.models.model import Model
 from talweg.ops.keras_tensor import KerasTensor
 
@@ -48,7 +49,9 @@ class Sequential(Model):
 
     def _append(self, layer: Any) -> None:
         if isinstance(layer, KerasTensor):
-            layer = InputLayer(batch_shape=layer.shape, dtype=layer.dtype, name=layer.name)
+            layer = getattr(layer, "layer", None) or InputLayer(
+                batch_shape=layer.shape, dtype=layer.dtype, name=layer.name
+            )
         if isinstance(layer, InputLayer):
             if self._stack or self._input is not None:
                 raise ValueError("Input must be the first layer of a Sequential model, once.")
@@ -63,6 +66,10 @@ class Sequential(Model):
                 "Sequential", "the name of a layer", "unique", layer.name,
                 "Give one of the two another name=….",
             )  # fmt: skip
+        if isinstance(layer, Sequential) and not self._stack and self._input is None:
+            inner = layer._input
+            if inner is not None:
+                self._input = InputLayer(batch_shape=inner.batch_shape, dtype=inner.dtype)
         shape = layer._batch_input_shape
         if not self._stack and self._input is None and shape is not None:
             integers = type(layer).__name__ == "Embedding"
@@ -93,10 +100,19 @@ class Sequential(Model):
             if self._input is None:
                 raise errors.invalid("Sequential", "input_shape", "given to build", input_shape)
             input_shape = self._input.batch_shape
+        if not self._stack and self._input is None:
+            raise ValueError(f"Model {self.name!r} has no layers. Call model.add(layer) first.")
+        if self._input is not None and is_shape(input_shape):
+            self._check_against_input(KerasTensor(input_shape))
         dtype = self._input.dtype if self._input is not None else self._input_dtype()
-        x: Any = KerasTensor(input_shape, dtype)
-        for layer in self._stack:
-            x = layer(x)
+        x: Any = jax.tree.map(
+            lambda shape: KerasTensor(shape, dtype), input_shape, is_leaf=is_shape
+        )
+        try:
+            for layer in self._stack:
+                x = layer(x)
+        except NotImplementedError:  # a layer that cannot tell its shape without data
+            x = None
         self._output_spec = x
 
     def _input_dtype(self) -> str:
@@ -129,9 +145,23 @@ class Sequential(Model):
         return list(self._stack)
 
     @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic input, in a list."""
+        if self._input is None:
+            raise AttributeError(f"{self.name} has no Input layer, so its input is unknown.")
+        return [self._input.output]
+
+    @property
+    def outputs(self) -> list[Any]:
+        """The symbolic output, in a list."""
+        if not self.built or self._output_spec is None:
+            raise AttributeError(f"{self.name} is not built yet, so its output is unknown.")
+        return jax.tree.leaves(self._output_spec)
+
+    @property
     def output_shape(self) -> Any:
         """The shape of the output, the batch axis None."""
-        if not self.built:
+        if not self.built or self._output_spec is None:
             raise AttributeError(f"{self.name} is not built yet, so its output shape is unknown.")
         return jax.tree.map(lambda spec: spec.shape, self._output_spec)
 

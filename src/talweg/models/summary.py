@@ -52,7 +52,7 @@ def _rows(model: Any, expand: bool, depth: int = 0) -> Iterable[tuple[Any, int]]
 
 def _shape(layer: Any) -> str:
     if layer._build_shape is None and not hasattr(layer, "output_shape"):
-        seen = getattr(layer, "_output_shape", None)
+        seen = layer._seen_shape
         return "?" if seen is None else str(seen)
     try:
         shape = getattr(layer, "output_shape", None) or layer.compute_output_shape(

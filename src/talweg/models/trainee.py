@@ -2,6 +2,7 @@
 
 import contextlib
 import inspect
+import sys
 import warnings
 from collections.abc import Iterator
 from typing import Any
@@ -13,11 +14,26 @@ import numpy as np
 from talweg.core.errors import NonFiniteError
 from talweg.core.variables import Variable, lend
 from talweg.layers.context import call_context
+from talweg.metrics import Metric
 from talweg.models import data_checks
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
 from talweg.training.step import Step, all_finite, keep_if_bad, make_test_step
+
+
+class _Cell:
+    """An object with one attribute, to count references like a variable's."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = object()
+
+
+# What getrefcount says of an object that one attribute holds and nobody else.
+_cell = _Cell()
+_ALONE = sys.getrefcount(_cell.value)
 
 
 class ModelTrainee:
@@ -33,12 +49,18 @@ class ModelTrainee:
         self.optimizer = optimizer
         self.params: list[Variable] = model.trainable_variables
         self.fixed: list[Variable] = model.non_trainable_variables
-        self._metric_objects = model.metrics
-        self.metrics: list[Variable] = [v for m in self._metric_objects for v in m.variables]
+        metrics: list[Metric] = model.metrics
+        self.metrics: list[Variable] = [v for m in metrics for v in m.variables]
+        self._own_start = [m for m in metrics if type(m).reset_state is not Metric.reset_state]
+        self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
+        self._zeros = jax.jit(lambda: [jnp.zeros(v.shape, v.dtype) for v in self._from_zero])
         self._logs: Any = ()
         self._first_bad: Any = jnp.int32(NEVER)
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.params)
+        self._moving = [*self.params, *self.fixed, *self.metrics]
+        if optimizer is not None:
+            self._moving += jax.tree.leaves(optimizer.state._replace(hyper={}))
         self._observes = not _overridden(model, "compute_metrics")
         parameters = inspect.signature(model.compute_loss).parameters
         self._loss_takes_training = "training" in parameters or any(
@@ -70,18 +92,9 @@ class ModelTrainee:
     # -- cells -----------------------------------------------------------------------
 
     def begin(self) -> None:
-        """Before training: no step was bad yet, and the buffers are nobody else's.
-
-        A block reuses the buffers it is given; what the user still holds must not be
-        among them, so the first block gets copies.
-        """
+        """Before training: no step was bad yet."""
         self._first_bad = jnp.int32(NEVER)
         self._logs = _zeros(self._log_shapes["train"])
-        cells = [*self.params, *self.fixed]
-        if self.optimizer is not None:
-            cells += jax.tree.leaves(self.optimizer.state._replace(hyper={}))
-        for cell in cells:
-            cell.assign(cell.value.copy())
 
     @contextlib.contextmanager
     def testing(self) -> Iterator[None]:
@@ -94,7 +107,14 @@ class ModelTrainee:
             self._logs = kept
 
     def read_state(self) -> TrainState:
-        """The cells' arrays, with the hyperparameters of this moment."""
+        """The cells' arrays, with the hyperparameters of this moment.
+
+        A block reuses the buffers it is given. An array that somebody else holds as well
+        must not be among them, so such a cell gets a copy.
+        """
+        for cell in self._moving:
+            if sys.getrefcount(cell._value) > _ALONE:
+                cell.assign(cell._value.copy())
         return TrainState(
             params=[v.value for v in self.params],
             fixed=[v.value for v in self.fixed],
@@ -119,8 +139,13 @@ class ModelTrainee:
         self._logs, self._first_bad = state.logs, state.first_bad
 
     def reset_metrics(self) -> None:
-        """Forget the batches that the metrics have seen."""
-        for metric in self._metric_objects:
+        """Forget the batches that the metrics have seen.
+
+        Metrics that start from zero are put there in one compiled call, not one by one.
+        """
+        for cell, zero in zip(self._from_zero, self._zeros(), strict=True):
+            cell.assign(zero)
+        for metric in self._own_start:
             metric.reset_state()
 
     # -- pure functions --------------------------------------------------------------

@@ -25,7 +25,8 @@ def dot_product_attention(
 
     Args:
         query: (batch, T, heads, size).
-        key, value: (batch, S, heads, size).
+        key, value: (batch, S, heads, size), or fewer heads that divide the query's: each
+            serves a group of queries' heads in a row.
         bias: added to the logits; broadcasts to (batch, heads, T, S).
         mask: boolean, true where attention may go; broadcasts likewise.
         scale: 1 / sqrt(size) by default.
@@ -52,6 +53,15 @@ def dot_product_attention(
         return nn.dot_product_attention(
             query, key, value, bias, mask, scale=scale, is_causal=is_causal, implementation="cudnn"
         )
+    if key.shape[2] != query.shape[2]:
+        if query.shape[2] % key.shape[2] or key.shape[2] != value.shape[2]:
+            raise errors.invalid(
+                "dot_product_attention",
+                "the heads of key and value",
+                f"a divisor of the query's {query.shape[2]}",
+                (key.shape[2], value.shape[2]),
+            )
+        key, value = (jnp.repeat(x, query.shape[2] // x.shape[2], axis=2) for x in (key, value))
     factor = query.shape[-1] ** -0.5 if scale is None else scale
     wide = jnp.promote_types(dtype, jnp.float32)
     logits = factor * jnp.einsum("btnh,bsnh->bnts", query, key, preferred_element_type=wide)

@@ -222,7 +222,7 @@ def fold(
 @op
 def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last") -> Any:
     """Channels laid out as blocks of pixels."""
-    b = block_size
+    b = _positive_block("depth_to_space", block_size)
     if standardize_data_format(data_format) == "channels_last":
         n, h, w, c = x.shape
         blocks = x.reshape(n, h, w, b, b, c // b**2).transpose(0, 1, 3, 2, 4, 5)
@@ -235,7 +235,7 @@ def depth_to_space(x: Tensor, block_size: int, data_format: str = "channels_last
 @op
 def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last") -> Any:
     """Blocks of pixels laid out as channels."""
-    b = block_size
+    b = _positive_block("space_to_depth", block_size)
     if standardize_data_format(data_format) == "channels_last":
         n, h, w, c = x.shape
         blocks = x.reshape(n, h // b, b, w // b, b, c).transpose(0, 1, 3, 2, 4, 5)
@@ -243,3 +243,9 @@ def space_to_depth(x: Tensor, block_size: int, data_format: str = "channels_last
     n, c, h, w = x.shape
     blocks = x.reshape(n, c, h // b, b, w // b, b).transpose(0, 1, 3, 5, 2, 4)
     return blocks.reshape(n, c * b**2, h // b, w // b)
+
+
+def _positive_block(owner: str, block_size: int) -> int:
+    if block_size < 1:
+        raise errors.invalid(owner, "block_size", "a positive integer", block_size)
+    return block_size

@@ -122,10 +122,16 @@ def stop_gradient(variable: Tensor) -> Any:
 def slice(inputs: Tensor, start_indices: Any, shape: Sequence[int]) -> Any:
     """The block of `shape` that starts at `start_indices`; starts may be traced.
 
+    A size of -1 takes all that follows the start, which then must be known.
+
     >>> slice([[1, 2], [3, 4]], (1, 0), (1, 2)).tolist()
     [[3, 4]]
     """
-    return lax.dynamic_slice(inputs, tuple(start_indices), shape)
+    sizes = [
+        whole - int(start_indices[i]) if size == -1 else size
+        for i, (whole, size) in enumerate(zip(inputs.shape, shape, strict=True))
+    ]
+    return lax.dynamic_slice(inputs, tuple(start_indices), sizes)
 
 
 @op

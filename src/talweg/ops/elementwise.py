@@ -10,6 +10,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from talweg.core import errors
 from talweg.core.config import floatx
 from talweg.ops.keras_tensor import Tensor, op
 
@@ -241,6 +242,8 @@ def view(x: Tensor, dtype: Any = None) -> Any:
 @op
 def view_as_complex(x: Tensor) -> Any:
     """Complex numbers from a last axis of (real, imaginary)."""
+    if x.ndim == 0 or x.shape[-1] != 2:
+        raise errors.invalid("view_as_complex", "x", "of shape (…, 2)", x.shape)
     return lax.complex(x[..., 0], x[..., 1])
 
 

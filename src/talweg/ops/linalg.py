@@ -121,6 +121,7 @@ def cholesky(x: Tensor, upper: bool = False) -> Any:
     Raises:
         ValueError: outside a trace, x is not positive definite.
     """
+    _require_square("cholesky", x)
     factor = jnp.linalg.cholesky(x, upper=upper)
     if not isinstance(factor, Tracer) and bool(jnp.isnan(factor).any()):
         raise errors.invalid("cholesky", "x", "positive definite", x)
@@ -130,8 +131,15 @@ def cholesky(x: Tensor, upper: bool = False) -> Any:
 @op
 def cholesky_inverse(x: Tensor, upper: bool = False) -> Any:
     """The inverse of the matrix whose Cholesky factor is x."""
-    inverse = jsp.linalg.solve_triangular(x, jnp.eye(x.shape[-1], dtype=x.dtype), lower=not upper)
-    return inverse @ inverse.T if upper else inverse.T @ inverse
+    _require_square("cholesky_inverse", x)
+    identity = jnp.broadcast_to(jnp.eye(x.shape[-1], dtype=x.dtype), x.shape)
+    inverse = jsp.linalg.solve_triangular(x, identity, lower=not upper)
+    return inverse @ inverse.mT if upper else inverse.mT @ inverse
+
+
+def _require_square(owner: str, x: Any) -> None:
+    if x.ndim < 2 or x.shape[-1] != x.shape[-2]:
+        raise errors.invalid(owner, "x", "square matrices, of shape (…, n, n)", x.shape)
 
 
 @op
@@ -161,6 +169,7 @@ def eig(x: Tensor) -> Any:
 @op
 def eigh(x: Tensor) -> Any:
     """The eigenvalues, ascending, and eigenvectors of a symmetric matrix."""
+    _require_square("eigh", x)
     return tuple(jnp.linalg.eigh(x))
 
 
@@ -191,6 +200,8 @@ def lu_factor(x: Tensor) -> Any:
 @op
 def matrix_rank(x: Tensor, tol: float | None = None) -> Any:
     """The rank."""
+    if x.ndim < 2:
+        raise errors.invalid("matrix_rank", "x", "matrices, of shape (…, m, n)", x.shape)
     return jnp.linalg.matrix_rank(x, tol).astype("int32")
 
 
@@ -204,7 +215,9 @@ def qr(x: Tensor, mode: str = "reduced") -> Any:
 
 @op
 def solve(a: Tensor, b: Tensor) -> Any:
-    """The x with a x = b."""
+    """The x with a x = b, where b is (…, n, k), or (…, n) with one axis less than a."""
+    if b.ndim == a.ndim - 1:
+        return jnp.linalg.solve(a, b[..., None])[..., 0]
     return jnp.linalg.solve(a, b)
 
 

@@ -13,8 +13,8 @@ from talweg.ops.keras_tensor import Tensor, op
 Axes = int | Sequence[int]
 
 
-def _axes(axis: Axes) -> Any:
-    return axis if isinstance(axis, int) else tuple(axis)
+def _axes(axis: Axes | None) -> Any:
+    return axis if axis is None or isinstance(axis, int) else tuple(axis)
 
 
 @op
@@ -119,8 +119,10 @@ def rms_normalization(
 
 
 @op
-def normalize(x: Tensor, axis: Axes = -1, order: int = 2, epsilon: float | None = None) -> Any:
-    """x divided by its norm of the given order along `axis`.
+def normalize(
+    x: Tensor, axis: Axes | None = -1, order: int = 2, epsilon: float | None = None
+) -> Any:
+    """x divided by its norm of the given order along `axis`, or over all entries for None.
 
     >>> normalize([3.0, 4.0]).round(2).tolist()[1] > 0.79
     True

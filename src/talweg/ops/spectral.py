@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.scipy import signal
 
@@ -63,10 +64,16 @@ def extract_sequences(x: Tensor, sequence_length: int, sequence_stride: int) -> 
     >>> extract_sequences([1, 2, 3, 4], 2, 1).tolist()
     [[1, 2], [2, 3], [3, 4]]
     """
+    _require_stride("extract_sequences", sequence_stride)
     x = jnp.asarray(x)
     count = max(0, 1 + (x.shape[-1] - sequence_length) // sequence_stride)
     starts = jnp.arange(count)[:, None] * sequence_stride
     return x[..., starts + jnp.arange(sequence_length)]
+
+
+def _require_stride(owner: str, stride: Any) -> None:
+    if not isinstance(stride, (int, np.integer)) or stride < 1:
+        raise errors.invalid(owner, "sequence_stride", "a positive integer", stride)
 
 
 def _window(window: Any, length: int, fft_length: int, dtype: Any) -> Any:
@@ -108,6 +115,7 @@ def stft(
     >>> stft(jnp.ones(16), 4, 2, 4)[0].shape
     (9, 3)
     """
+    _require_stride("stft", sequence_stride)
     x = jnp.asarray(x)
     if x.dtype not in (jnp.float32, jnp.float64):
         raise errors.wrong_type("stft", "x", "float32 or float64", x.dtype)
@@ -131,6 +139,7 @@ def istft(
     center: bool = True,
 ) -> Any:
     """The signal whose `stft` is x, cut to `length`."""
+    _require_stride("istft", sequence_stride)
     z = _complex(x, "istft")
     frame = _window(window, sequence_length, fft_length, jnp.real(z).dtype)
     signal_ = signal.istft(

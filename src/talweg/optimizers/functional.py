@@ -165,6 +165,8 @@ class Functional(Hyperparameters):
         decayed: Sequence[bool],
     ) -> tuple[list[Any], OptimizerState]:
         """One step over lists; `decayed` says which tensors weight decay applies to."""
+        if not gradients:  # a model without trainable weights
+            return [], state
         present = [i for i, gradient in enumerate(gradients) if gradient is not None]
         if not present:
             raise ValueError(

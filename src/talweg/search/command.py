@@ -137,4 +137,3 @@ def _sampled(table: Any, rows: int, seed: int) -> tuple[Any, Any]:
         raise errors.invalid("compare", "--rows", "a positive integer", rows)
     chosen = host_generator(seed, rows).permutation(len(table))[:rows]
     return table.features.iloc[chosen].reset_index(drop=True), table.target[chosen]
-

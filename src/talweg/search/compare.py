@@ -174,7 +174,14 @@ def compare(
             "batch_size": batch_size,
             "seed": seed,
         },
-        recipe=Recipe(build, chosen, model.loss, model.compile_arguments["metrics"], transform, target_transform),
+        recipe=Recipe(
+            build,
+            chosen,
+            model.loss,
+            model.compile_arguments["metrics"],
+            transform,
+            target_transform,
+        ),
     )
 
 
@@ -296,9 +303,7 @@ class _Run:
         self.training = Population(program.step, program.report, self.stepwise)
         self.testing = Population(tested.step, tested.report, self.stepwise)
 
-    def train(
-        self, members: list[_Member], memory: int, label: str, progress: Progress
-    ) -> None:
+    def train(self, members: list[_Member], memory: int, label: str, progress: Progress) -> None:
         """Train all members, as many at a time as the memory allows."""
         # Members of a step that is slow in a loop gain nothing from company.
         width = 1 if self.stepwise else max(1, memory // self._bytes_per_member())
@@ -367,9 +372,7 @@ class _Run:
         fresh = [jnp.broadcast_to(m, (members, *m.shape)).copy() for m in self.template.metrics]
         return state._replace(metrics=fresh)
 
-    def _record(
-        self, alive: Sequence[_Member], logs: Any, tested: Any, seconds: float
-    ) -> None:
+    def _record(self, alive: Sequence[_Member], logs: Any, tested: Any, seconds: float) -> None:
         for i, member in enumerate(alive):
             member.seconds += seconds / len(alive)
             member.diverged = bool(logs["first_bad"][i] != NEVER)

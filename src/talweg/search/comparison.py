@@ -101,9 +101,7 @@ class Comparison:
         summaries = [statistics.summarize(row) for row in scores]
         means = [summary.mean for summary in summaries]
         ranks = statistics.rank(means, higher_is_better=self.higher_is_better)
-        ties = statistics.ties(
-            scores, self.test_fraction, higher_is_better=self.higher_is_better
-        )
+        ties = statistics.ties(scores, self.test_fraction, higher_is_better=self.higher_is_better)
         rows = [
             {
                 "optimizer": optimizer,

@@ -48,7 +48,7 @@ class Program:
     def __init__(
         self,
         step: Step,
-        report: Callable[[TrainState], Any],
+        report: Callable[[TrainState], dict[str, Any]],
         moving: Sequence[str] = TrainState._fields,
     ):
         use_persistent_cache()
@@ -185,21 +185,23 @@ class Passage:
             return min(remaining, {"steps": 1, "logs": TRACED}.get(self.mode, remaining))
         return 1 if remaining == 0 and self._has_tail else 0
 
-    def advance(self, state: TrainState, count: int) -> tuple[TrainState, list[Any]]:
+    def advance(
+        self, state: TrainState, count: int
+    ) -> tuple[TrainState, list[dict[str, np.ndarray]]]:
         """Run `count` steps; the new state, and the logs of each step or of the last."""
         program, start = self._program, self._step
         self._step += count
         still, moved = program.split(state)
         if self.mode == "steps" or start >= self._full:
             moved, logs = program._single(still, moved, self._data, jnp.asarray(self.rows(start)))
-            history = [jax.device_get(logs)]
+            history = [_on_host(logs)]
         elif self.mode == "logs":
             moved, logs = program._traced(still, moved, *self.loop_arguments(start, count))
-            logs = jax.device_get(logs)
-            history = [jax.tree.map(lambda h, i=i: h[i], logs) for i in range(count)]
+            logs = _on_host(logs)
+            history = [{name: h[i] for name, h in logs.items()} for i in range(count)]
         else:
             moved, logs = program._loop(still, moved, *self.loop_arguments(start, count))
-            history = [jax.device_get(logs)]
+            history = [_on_host(logs)]
         return program.join(still, moved), history
 
     def loop_arguments(self, start: int, count: int) -> tuple[Any, ...]:
@@ -220,6 +222,10 @@ class Passage:
 def gather(data: Any, rows: Any) -> Any:
     """The rows of every array of a tree; pure."""
     return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
+
+
+def _on_host(logs: dict[str, Any]) -> dict[str, np.ndarray]:
+    return {name: np.asarray(value) for name, value in logs.items()}
 
 
 def slow_in_loops(traced: Any) -> bool:
