@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 
 from talweg.backend import clear_session
@@ -43,8 +45,8 @@ __all__ = [
 ]
 
 
-def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
-    """Class numbers as one-hot rows.
+def to_categorical(x: Any, num_classes: int | None = None) -> Any:
+    """Class numbers as one-hot rows, a JAX array where `x` is one, else a NumPy array.
 
     Args:
         x: integers from 0, of any shape; a last axis of size 1 is dropped.
@@ -60,10 +62,11 @@ def to_categorical(x: Any, num_classes: int | None = None) -> np.ndarray:
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
     count = num_classes or int(labels.max(initial=-1)) + 1
-    if labels.size and not (0 <= labels.min() and labels.max() < count):
+    if labels.size and not (labels.min() >= 0 and labels.max() < count):
         bad = labels[(labels < 0) | (labels >= count)].flat[0]
         raise errors.invalid("to_categorical", "every label", f"in 0 … {count - 1}", int(bad))
-    return np.eye(count, dtype="float32")[labels]
+    rows = np.eye(count, dtype="float32")[labels]
+    return jnp.asarray(rows) if isinstance(x, jax.Array) else rows
 
 
 def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from types import SimpleNamespace
 
 import keras
 import pytest
@@ -18,6 +19,16 @@ from talweg.callbacks.progress import number
 TIMES = re.compile(r"\d+(s|ms|us)\b")
 
 
+CLOCK = SimpleNamespace(now=0.0)
+
+
+@pytest.fixture(autouse=True)
+def _clock(monkeypatch):
+    """The bar's own clock, so that a busy machine changes no test."""
+    clock = SimpleNamespace(perf_counter=lambda: CLOCK.now)
+    monkeypatch.setattr("talweg.callbacks.progress.time", clock)
+
+
 def fit(epochs=2, steps=200, verbose=1, blocks=(50, 100, 150, 200), validate=True, pause=0.0):
     """What a loop does with its callbacks."""
     group = CallbackList([], add_progbar=True, epochs=epochs, steps=steps, verbose=verbose)
@@ -25,7 +36,7 @@ def fit(epochs=2, steps=200, verbose=1, blocks=(50, 100, 150, 200), validate=Tru
     for epoch in range(epochs):
         group.on_epoch_begin(epoch)
         for step in blocks:
-            time.sleep(pause)
+            CLOCK.now += pause
             group.on_block_end(step, {"loss": 0.5, "accuracy": 0.25})
         if validate:
             group.on_test_begin()
@@ -198,12 +209,15 @@ def on_a_terminal(monkeypatch, width, body):
     with os.fdopen(slave, "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stdout", stream)
         body()
+        # The kernel hands a terminal's output over in pieces: read up to a mark.
+        stream.write("<end>")
         stream.flush()
-        os.set_blocking(master, False)
-        written = os.read(master, 1 << 16).decode()
+        written = b""
+        while not written.endswith(b"<end>"):
+            written += os.read(master, 1 << 16)
         monkeypatch.undo()
     os.close(master)
-    return written
+    return written.removesuffix(b"<end>").decode()
 
 
 def screen(written):

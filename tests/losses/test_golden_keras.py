@@ -286,6 +286,13 @@ def test_subclasses_are_weighed_and_reduced_as_in_keras():
         losses.Loss()(NUMBERS, OTHERS)
 
 
+def test_a_zero_between_labels_is_to_ctc_what_it_is_to_keras():
+    """Only the check of `fit` refuses it."""
+    logits = (np.arange(24).reshape((2, 4, 3)).astype("float32") - 12) / 100
+    labels = np.array([[1, 2, 1, 0], [1, 2, 0, 2]])
+    close(losses.ctc(labels, logits), keras.losses.ctc(labels, logits))
+
+
 def test_ctc_is_the_sum_over_alignments():
     import itertools
 

@@ -278,3 +278,47 @@ def test_accuracy_is_chosen_as_keras_chooses_it(y_true, y_pred):
 
 def test_one_prediction_per_sample_is_binary_without_a_second_axis_too():
     assert metrics.accuracy_for((8,), (8,)) is metrics.BinaryAccuracy
+
+
+def test_a_metric_keeps_its_digits_under_a_policy_of_half_precision():
+    from talweg.core import dtypes
+
+    dtypes.set_dtype_policy("mixed_float16")
+    try:
+        metric = metrics.Mean()
+    finally:
+        dtypes.set_dtype_policy(None)
+    metric.update_state([70000.0])
+    assert (metric.dtype, float(metric.result())) == ("float32", 70000.0)
+
+
+def test_the_stateless_methods_take_the_variables_themselves():
+    class Added(metrics.Metric):
+        def __init__(self):
+            super().__init__()
+            self.sum = self.add_variable((), "zeros")
+
+        def update_state(self, values):
+            self.sum.assign(self.sum + jnp.sum(jnp.asarray(values)))
+
+        def result(self):
+            return self.sum.value
+
+    metric = Added()
+    state = metric.stateless_update_state(metric.variables, [1.0, 2.0])
+    assert float(state[0]) == 3.0
+    assert float(metric.result()) == 0.0
+
+
+def test_thresholds_take_the_place_of_their_number():
+    options = {"num_thresholds": None, "thresholds": [0.3, 0.5]}
+    ours, theirs = metrics.AUC(**options), keras.metrics.AUC(**options)
+    assert ours.get_config()["thresholds"] == theirs.get_config()["thresholds"]
+    assert ours.num_thresholds == theirs.num_thresholds
+    with pytest.raises(ValueError, match="num_thresholds must be at least 2, got None"):
+        metrics.AUC(num_thresholds=None)
+
+
+def test_int_names_the_default_integer_type():
+    variable = metrics.MeanIoU(num_classes=2).add_variable((2,), "zeros", dtype="int")
+    assert variable.dtype == "int32"

@@ -519,3 +519,54 @@ def test_beams_and_bad_arguments_are_refused():
 def test_a_label_that_is_no_class_is_noticed():
     losses = ops.sparse_categorical_crossentropy([0, 7, -1], P)
     assert np.isnan(losses).tolist() == [False, True, True]
+
+
+def test_a_slice_of_size_minus_one_takes_the_rest():
+    start, size = (1, 2), (-1, 1)
+    np.testing.assert_array_equal(ops.slice(X, start, size), keras.ops.slice(X, start, size))
+
+
+def test_normalize_without_axis_divides_by_the_norm_of_all_entries():
+    ours, theirs = (np.asarray(o.normalize(X, axis=None)) for o in (ops, keras.ops))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+
+
+def test_linear_algebra_takes_batches():
+    stack = np.stack([S, 2 * S, S + np.eye(3, dtype="float32")])
+    for upper in (False, True):
+        factor = ops.cholesky(stack, upper=upper)
+        inverse = np.asarray(ops.cholesky_inverse(factor, upper=upper))
+        np.testing.assert_allclose(inverse @ stack, np.tile(np.eye(3), (3, 1, 1)), atol=1e-3)
+    two = np.stack([S, 2 * S])
+    right = np.stack([M[0], M[1]])
+    np.testing.assert_allclose(
+        np.einsum("bij,bj->bi", two, ops.solve(two, right)), right, atol=1e-4
+    )
+
+
+def test_fewer_heads_of_keys_serve_groups_of_queries():
+    query = _rng.normal(size=(2, 5, 6, 4)).astype("float32")
+    key, value = _rng.normal(size=(2, 2, 7, 3, 4)).astype("float32")
+    theirs = keras.ops.dot_product_attention(query, key, value)
+    np.testing.assert_allclose(
+        ops.dot_product_attention(query, key, value), theirs, rtol=1e-5, atol=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: ops.matrix_rank(V),
+        lambda: ops.cholesky(X),
+        lambda: ops.eigh(X),
+        lambda: ops.cholesky_inverse(X),
+        lambda: ops.view_as_complex(V[:3]),
+        lambda: ops.stft(V, 2, -1, 4),
+        lambda: ops.extract_sequences(V, 2, 0),
+        lambda: ops.depth_to_space(IMG, 0),
+        lambda: ops.dot_product_attention(SEQ[:, :, None], IMG[:, :2, :3], IMG[:, :2, :3]),
+    ],
+)
+def test_shapes_and_sizes_without_a_meaning_are_refused(call):
+    with pytest.raises(ValueError, match="must be"):
+        call()

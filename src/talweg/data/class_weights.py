@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import numpy as np
@@ -26,7 +27,7 @@ class ClassWeights:
         TypeError: no dict.
     """
 
-    def __init__(self, weights: Mapping[int, float], classes: int | None):
+    def __init__(self, weights: Any, classes: int | None):
         if not isinstance(weights, Mapping):
             raise errors.wrong_type("fit", "class_weight", "a dict {class: weight}", weights)
         self._weights: dict[int, float] = {}

