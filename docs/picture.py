@@ -1,6 +1,6 @@
 """Draws docs/comparison.png: the demo of the README, as a picture.
 
-    python docs/picture.py
+python docs/picture.py
 """
 
 from pathlib import Path

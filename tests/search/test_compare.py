@@ -62,9 +62,7 @@ def test_a_member_has_the_numbers_of_training_it_alone(problem, result, place):
 
 
 def test_weights_and_shuffles_depend_on_seed_and_fold_only(problem, result):
-    alone = talweg.compare(
-        build, *problem, optimizers=["adam"], learning_rates=[1e-1], **SETTINGS
-    )
+    alone = talweg.compare(build, *problem, optimizers=["adam"], learning_rates=[1e-1], **SETTINGS)
     among = [t for t in result.trials if (t.optimizer, t.learning_rate) == ("adam", 1e-1)]
     for one, other in zip(alone.trials, among, strict=True):
         assert one.random_seed == other.random_seed

@@ -36,7 +36,7 @@ def add_parser(subparsers: Any) -> None:
         nargs="+",
         default=["sgd", "adam", "rmsprop", "adagrad", "nadam"],
         metavar="NAME",
-        help=f"which to compare (default: sgd adam rmsprop adagrad nadam; known: {', '.join(names)})",
+        help=f"which to compare (default: the five classic ones; known: {', '.join(names)})",
     )
     parser.add_argument(
         "--learning-rates",

@@ -147,8 +147,9 @@ def _page(
 {f"<h2>Data</h2><ul>{remarks}</ul>" if remarks else ""}
 {f"<h2>Set-up</h2><dl>{facts}</dl>" if facts else ""}
 <footer>Scores are means over folds and seeds ± their standard error. “Tie” means that a
-corrected paired t-test (Nadeau &amp; Bengio, 2003; p-values adjusted by Benjamini and Hochberg’s method) cannot
-tell the configuration from the best; that is no proof of being equal. Made by talweg.</footer>
+corrected paired t-test (Nadeau &amp; Bengio, 2003; p-values adjusted by Benjamini and
+Hochberg’s method) cannot tell the
+configuration from the best; that is no proof of being equal. Made by talweg.</footer>
 </body>
 </html>
 """
