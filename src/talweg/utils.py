@@ -69,15 +69,16 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     return jnp.asarray(rows) if isinstance(x, jax.Array) else rows
 
 
-def normalize(x: Any, axis: int = -1, order: int = 2) -> np.ndarray:
-    """`x` divided by its norm along an axis; zeros stay zeros.
+def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
+    """`x` divided by its norm along an axis; zeros stay zeros. A JAX array stays one.
 
     >>> normalize([[3.0, 4.0]]).round(1)
     array([[0.6, 0.8]], dtype=float32)
     """
-    x = np.asarray(x, dtype="float32")
-    norm = np.linalg.norm(x, ord=order, axis=axis, keepdims=True)
-    return x / np.where(norm == 0, 1, norm)
+    array = np.asarray(x, dtype="float32")
+    norm = np.linalg.norm(array, ord=order, axis=axis, keepdims=True)
+    result = array / np.where(norm == 0, 1, norm)
+    return jnp.asarray(result) if isinstance(x, jax.Array) else result
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:

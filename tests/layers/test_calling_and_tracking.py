@@ -344,3 +344,11 @@ def test_functions_come_back_from_the_records_that_keras_writes():
         record = keras.saving.serialize_keras_object(getattr(getattr(keras, owner), name))
         found = talweg.utils.deserialize_keras_object(record)
         assert found is getattr(getattr(talweg, owner), name)
+
+
+def test_labels_and_norms_of_jax_arrays_are_jax_arrays():
+    for make in (talweg.utils.to_categorical, talweg.utils.normalize):
+        given = np.array([[1, 2], [2, 0]])
+        assert isinstance(make(given), np.ndarray)
+        assert isinstance(make(jax.numpy.asarray(given)), jax.Array)
+        assert np.array_equal(make(given), make(jax.numpy.asarray(given)))

@@ -526,6 +526,10 @@ def test_a_slice_of_size_minus_one_takes_the_rest():
     np.testing.assert_array_equal(ops.slice(X, start, size), keras.ops.slice(X, start, size))
 
 
+def test_full_takes_a_list_to_broadcast():
+    np.testing.assert_array_equal(ops.full((2, 3), [1, 2, 3]), np.full((2, 3), [1, 2, 3]))
+
+
 def test_normalize_without_axis_divides_by_the_norm_of_all_entries():
     ours, theirs = (np.asarray(o.normalize(X, axis=None)) for o in (ops, keras.ops))
     np.testing.assert_allclose(ours, theirs, rtol=1e-6)
@@ -564,6 +568,7 @@ def test_fewer_heads_of_keys_serve_groups_of_queries():
         lambda: ops.stft(V, 2, -1, 4),
         lambda: ops.extract_sequences(V, 2, 0),
         lambda: ops.depth_to_space(IMG, 0),
+        lambda: ops.histogram(V, range=(1.0, 0.0)),
         lambda: ops.dot_product_attention(SEQ[:, :, None], IMG[:, :2, :3], IMG[:, :2, :3]),
     ],
 )

@@ -17,6 +17,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from talweg.core import errors, names
 from talweg.core.variables import Variable, only_shapes
@@ -114,7 +115,7 @@ def key_of(seed: "SeedGenerator | int | None") -> jax.Array:
     if isinstance(seed, SeedGenerator):
         return seed.next()
     key = jnp.array([draw_seed() if seed is None else seed % 2**32, 0], jnp.uint32)
-    if seed is None and isinstance(key, jax.core.Tracer) and not only_shapes():
+    if seed is None and isinstance(key, Tracer) and not only_shapes():
         raise errors.invalid(
             "A random operation inside a compiled function", "seed", "given", None,
             "Make a SeedGenerator in the layer's __init__ (self.seed = "

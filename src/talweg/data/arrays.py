@@ -75,15 +75,14 @@ class ArrayBatches:
         return generator.permutation(self.rows).astype(np.int32)
 
     def epoch(self, index: int) -> Generator[Chunk, None, None]:
-        if self._device is None:
-            self._device = jax.tree.map(jnp.asarray, self._host)
+        device = self._device = self._device or jax.tree.map(jnp.asarray, self._host)
         if self._limit is None:
-            yield Chunk(self._device, self.order(index), self.batch_size)
+            yield Chunk(device, self.order(index), self.batch_size)
             return
         number, part = divmod(index, -(-self._pass_steps // self._limit))
         begin = part * self._limit
         steps = min(self._limit, self._pass_steps - begin)
         rows = slice(begin * self.batch_size, (begin + steps) * self.batch_size)
-        yield Chunk(self._device, self.order(number)[rows], self.batch_size)
+        yield Chunk(device, self.order(number)[rows], self.batch_size)
         if steps < self._limit:
             warn_of_the_end(self._limit, steps)

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-import jax.core
 import jax.numpy as jnp
 import numpy as np
 
@@ -21,6 +20,15 @@ from talweg.ops.keras_tensor import KerasTensor, compute_output_spec
 
 class Called(Tracked):
     """The part of `Layer` that is called: casts, builds, then computes or traces."""
+
+    autocast: bool
+    activity_regularizer: Any
+    input_spec: Any
+    build: Callable[..., None]
+    call: Callable[..., Any]
+    compute_output_shape: Callable[[Any], Any]
+    _build_shape: Any
+    _seen_shape: Any
 
     # -- types -----------------------------------------------------------------------
 

@@ -1,4 +1,8 @@
-"""Model: a layer with compile, fit, evaluate and predict."""
+"""Model: a layer with compile, fit, evaluate and predict.
+
+Longer than other files: half of it documents the arguments of the methods that everybody
+calls, and they share their preparation.
+"""
 
 import contextlib
 from collections.abc import Callable, Generator, Iterable, Mapping

@@ -16,10 +16,12 @@ from talweg.core.variables import Variable, lend
 from talweg.layers.context import call_context
 from talweg.metrics import Metric
 from talweg.models import data_checks
+from talweg.models.custom_steps import custom_step, custom_test_step
+from talweg.models.diagnosis import ask_layers, bad_row
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
-from talweg.training.step import Step, all_finite, keep_if_bad, make_test_step
+from talweg.training.step import make_test_step
 
 
 class _Cell:
@@ -71,10 +73,10 @@ class ModelTrainee:
         trains = _overridden(model, "train_step") or not self._observes
         tests = _overridden(model, "test_step") or not self._observes
         self.train_program = Program(
-            self._custom_step() if trains else make_step(task), self._report_training
+            custom_step(model, optimizer) if trains else make_step(task), self._report_training
         )
         self.test_program = Program(
-            self._custom_test_step() if tests else make_test_step(task),
+            custom_test_step(model) if tests else make_test_step(task),
             self._report_metrics,
             moving=("metrics", "logs"),
         )
@@ -209,52 +211,6 @@ class ModelTrainee:
 
     # -- steps that the user wrote ---------------------------------------------------
 
-    def _custom_step(self) -> Step:
-        """`model.train_step(state, data)` in Keras's JAX style, as a step of the engine."""
-        assert self.optimizer is not None
-        optimizer, model = self.optimizer, self.model
-        cells = optimizer.state
-        listed = optimizer.variables
-
-        def step(state: TrainState, batch: Any) -> TrainState:
-            flat = {
-                id(cell): array
-                for cell, array in zip(
-                    jax.tree.leaves(cells), jax.tree.leaves(state.optimizer), strict=True
-                )
-            }
-            hyper = list(cells.hyper.values())
-            with lend(hyper, [flat[id(cell)] for cell in hyper]):
-                logs, (params, fixed, slots, metrics) = model.train_step(
-                    (state.params, state.fixed, [flat[id(v)] for v in listed], state.metrics),
-                    _pack(batch),
-                )
-            flat.update({id(v): array for v, array in zip(listed, slots, strict=True)})
-            moved = state._replace(
-                params=list(params),
-                fixed=list(fixed),
-                metrics=list(metrics),
-                logs=_as_arrays(logs),
-                optimizer=jax.tree.map(lambda cell: flat[id(cell)], cells)._replace(
-                    hyper=state.optimizer.hyper, schedule=state.optimizer.schedule
-                ),
-            )
-            before = state._replace(logs=moved.logs)
-            return keep_if_bad(before, moved, all_finite(logs.get("loss", 0.0), params))
-
-        return step
-
-    def _custom_test_step(self) -> Step:
-        model = self.model
-
-        def step(state: TrainState, batch: Any) -> TrainState:
-            logs, (_, _, metrics) = model.test_step(
-                (state.params, state.fixed, state.metrics), _pack(batch)
-            )
-            return state._replace(metrics=list(metrics), logs=_as_arrays(logs))
-
-        return step
-
     def prime(self, example: Any, phase: str) -> None:
         """Give the logs of a user's own step their keys, so that the step can loop."""
         if not self._custom[phase] or self._log_shapes[phase]:
@@ -276,12 +232,12 @@ class ModelTrainee:
         if "first_bad" not in logs:  # an evaluation: no weights to guard
             if np.isnan(logs.get("loss", 0.0)) and data_checks.layers_that_check(self.model):
                 for step in range(passage.step):
-                    self._ask_layers(passage, step)
+                    ask_layers(self.model, passage, step)
             return logs
         first_bad = logs.pop("first_bad")
         if first_bad == NEVER:
             return logs
-        found = _not_finite(passage)
+        found = bad_row(passage)
         if found:
             raise NonFiniteError(
                 f"{found}. Iteration {first_bad} was not finite; training stopped before it and "
@@ -303,44 +259,10 @@ class ModelTrainee:
 
     def _diagnosis(self, passage: Passage, step: int) -> str:
         """Run a step's forward pass by itself: was it the loss or the gradient?"""
-        self._ask_layers(passage, step)
+        ask_layers(self.model, passage, step)
         state, batch = self.read_state(), passage.batch(step)
         loss = self._objective(state.params, state.fixed, state.metrics, batch, True, None)[0]
         return "The gradient" if bool(jnp.isfinite(loss)) else "The loss"
-
-    def _ask_layers(self, passage: Passage, step: int) -> None:
-        """With values at hand, layers refuse what they cannot refuse inside a program."""
-        try:
-            data_checks.ask_layers(self.model, passage.batch(step).x)
-        except ValueError as error:
-            number = step + (passage.chunk.first_batch or 0)
-            raise ValueError(f"In batch {number}: {error}") from None
-
-
-def _not_finite(passage: Passage) -> str:
-    """Which row of the chunk's steps so far is not finite; "" if none."""
-    chunk = passage.chunk
-    rows = chunk.order[: passage.step * chunk.batch_size]
-    for what, tree in zip(("x", "y", "sample_weight"), chunk.data, strict=True):
-        for leaf in jax.tree.leaves(tree):
-            if not jnp.issubdtype(leaf.dtype, jnp.floating):
-                continue
-            values = np.asarray(leaf).reshape(len(leaf), -1)
-            finite: np.ndarray = np.isfinite(values).all(axis=1)
-            finite = finite[rows]
-            if finite.all():
-                continue
-            place = int(finite.argmin())
-            step, in_batch = divmod(place, chunk.batch_size)
-            kind = "NaN" if np.isnan(values[rows[place]]).any() else "infinity"
-            if chunk.first_batch is not None:
-                return f"{what} holds {kind} at row {in_batch} of batch {chunk.first_batch + step}"
-            return f"{what} holds {kind} at row {int(rows[place])}, in batch {step}"
-    return ""
-
-
-def _as_arrays(logs: dict[str, Any]) -> dict[str, Any]:
-    return {name: jnp.asarray(value, jnp.float32) for name, value in logs.items()}
 
 
 def _zeros(shapes: Any) -> Any:
@@ -349,14 +271,6 @@ def _zeros(shapes: Any) -> Any:
 
 def _rows(x: Any) -> int:
     return jax.tree.leaves(x)[0].shape[0]
-
-
-def _pack(batch: Any) -> Any:
-    """A batch as Keras hands it to `train_step`: (x, y, weight), without what is missing."""
-    x, y, weight = batch
-    if weight is not None:
-        return (x, y, weight)
-    return (x, y) if y is not None else (x,)
 
 
 def _overridden(model: Any, method: str) -> bool:

@@ -28,8 +28,8 @@ def empty(shape: Shape, dtype: Any = None) -> Any:
 
 
 def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Any:
-    """`fill_value` everywhere, in `floatx()` unless told."""
-    return jnp.full(shape, fill_value, standardize_dtype(dtype))
+    """`fill_value`, broadcast to `shape`, in `floatx()` unless told."""
+    return jnp.full(shape, jnp.asarray(fill_value), standardize_dtype(dtype))
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax.scipy import special
 
+from talweg.core import errors
 from talweg.core.config import floatx
 from talweg.ops.keras_tensor import Tensor, op
 
@@ -205,6 +206,8 @@ def bincount(x: Tensor, weights: Tensor = None, minlength: int = 0, sparse: bool
 @op
 def histogram(x: Tensor, bins: Any = 10, range: tuple[float, float] | None = None) -> Any:
     """The counts in each of the `bins`, and their bounds."""
+    if range is not None and (len(range) != 2 or range[1] < range[0]):
+        raise errors.invalid("histogram", "range", "a pair (least, greatest)", range)
     return jnp.histogram(x, bins=bins, range=range)
 
 
