@@ -38,6 +38,10 @@ _cell = _Cell()
 _ALONE = sys.getrefcount(_cell.value)
 
 
+# Up to so many bytes of weights, a copy of the state costs a block nothing that counts.
+_SMALL = 4 << 20
+
+
 class ModelTrainee:
     """The cells of one compiled model, and the programs over them.
 
@@ -72,8 +76,10 @@ class ModelTrainee:
         # A user's own metrics may report what no metric object holds: their logs are kept.
         trains = _overridden(model, "train_step") or not self._observes
         tests = _overridden(model, "test_step") or not self._observes
+        small = sum(v.value.nbytes for v in self.params) <= _SMALL
+        step = make_step(task, watch_gradients=not small)
         self.train_program = Program(
-            custom_step(model, optimizer) if trains else make_step(task), self._report_training
+            custom_step(model, optimizer) if trains else step, self._report_training, keep=small
         )
         self.test_program = Program(
             custom_test_step(model) if tests else make_test_step(task),

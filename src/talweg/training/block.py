@@ -23,13 +23,16 @@ import numpy as np
 from talweg.core.compilation import use_persistent_cache
 from talweg.data import Chunk
 from talweg.training.state import TrainState
-from talweg.training.step import Step
+from talweg.training.step import Step, all_finite
 
 # Steps whose logs one block can return; bounds the length of blocks that do.
 TRACED = 256
 
 # Primitives that XLA runs much slower inside a loop on a CPU.
 _SLOW_IN_LOOPS = frozenset({"conv_general_dilated"})
+
+# The key, among the logs, of whether the weights are finite.
+_SOUND = "sound"
 
 
 class Program:
@@ -40,6 +43,10 @@ class Program:
         report: `(state) -> {name: value}`, computed at the end of a block.
         moving: the fields of the state that the step changes; the others go in and are
             not copied out. Hyperparameters never move.
+        keep: whether the state before a block is kept until the weights after it are known
+            to be finite. Where they are not (a gradient was NaN, though the loss was not),
+            the block is run again up to the last step that left them finite. For small
+            states; a large one is given up to the block, and its step must watch.
 
     Attributes:
         traces: how often each program was traced, by name: what must not grow.
@@ -50,8 +57,10 @@ class Program:
         step: Step,
         report: Callable[[TrainState], dict[str, Any]],
         moving: Sequence[str] = TrainState._fields,
+        keep: bool = False,
     ):
         use_persistent_cache()
+        self.keep = keep
         self.step = step
         self.report = report
         self.moving = frozenset(moving)
@@ -66,7 +75,7 @@ class Program:
             self.traces[name] = self.traces.get(name, 0) + 1
             return function(*args)
 
-        return jax.jit(counted, donate_argnums=1)
+        return jax.jit(counted, donate_argnums=() if self.keep else 1)
 
     # -- the programs ----------------------------------------------------------------
 
@@ -88,25 +97,29 @@ class Program:
 
     def _one(self, still: Any, moved: Any, data: Any, rows: Any) -> Any:
         state = self.step(self.join(still, moved), gather(data, rows))
-        return self.split(state)[1], self.report(state)
+        return self.split(state)[1], self._reported(state)
+
+    def _reported(self, state: TrainState) -> dict[str, Any]:
+        logs = self.report(state)
+        return {**logs, _SOUND: all_finite(0.0, state.params)} if self.keep else logs
 
     def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
             return self.split(self.step(self.join(still, moved), gather(data, order[i])))[1]
 
         moved = jax.lax.fori_loop(start, start + count, body, moved)
-        return moved, self.report(self.join(still, moved))
+        return moved, self._reported(self.join(still, moved))
 
     def _many_traced(
         self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
     ) -> Any:
-        shapes = jax.eval_shape(lambda moved: self.report(self.join(still, moved)), moved)
+        shapes = jax.eval_shape(lambda moved: self._reported(self.join(still, moved)), moved)
         empty = jax.tree.map(lambda a: jnp.zeros((TRACED, *a.shape), a.dtype), shapes)
 
         def body(i: Any, carry: Any) -> Any:
             moved, history = carry
             state = self.step(self.join(still, moved), gather(data, order[i]))
-            logs = self.report(state)
+            logs = self._reported(state)
             history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
             return self.split(state)[1], history
 
@@ -191,18 +204,43 @@ class Passage:
         """Run `count` steps; the new state, and the logs of each step or of the last."""
         program, start = self._program, self._step
         self._step += count
-        still, moved = program.split(state)
+        still, before = program.split(state)
+        moved, history = self._run(still, before, start, count)
+        if not all(logs.pop(_SOUND, True) for logs in history):
+            moved, history = self._last_sound(still, before, start, count)
+        return program.join(still, moved), history
+
+    def _run(
+        self, still: TrainState, moved: TrainState, start: int, count: int
+    ) -> tuple[TrainState, list[dict[str, np.ndarray]]]:
+        program = self._program
         if self.mode == "steps" or start >= self._full:
             moved, logs = program._single(still, moved, self._data, jnp.asarray(self.rows(start)))
-            history = [_on_host(logs)]
-        elif self.mode == "logs":
+            return moved, [_on_host(logs)]
+        if self.mode == "logs":
             moved, logs = program._traced(still, moved, *self.loop_arguments(start, count))
             logs = _on_host(logs)
-            history = [{name: h[i] for name, h in logs.items()} for i in range(count)]
-        else:
-            moved, logs = program._loop(still, moved, *self.loop_arguments(start, count))
-            history = [_on_host(logs)]
-        return program.join(still, moved), history
+            return moved, [{name: h[i] for name, h in logs.items()} for i in range(count)]
+        moved, logs = program._loop(still, moved, *self.loop_arguments(start, count))
+        return moved, [_on_host(logs)]
+
+    def _last_sound(
+        self, still: TrainState, before: TrainState, start: int, count: int
+    ) -> tuple[TrainState, list[dict[str, np.ndarray]]]:
+        """The state after the last step that left the weights finite, found by halving."""
+        sound, broken = 0, count
+        moved, history = before, [self._run(still, before, start, 1)[1][0]]
+        while broken - sound > 1:
+            middle = (sound + broken) // 2
+            tried, logs = self._run(still, before, start, middle)
+            if logs[-1][_SOUND]:
+                sound, moved, history = middle, tried, logs
+            else:
+                broken = middle
+        moved = moved._replace(first_bad=moved.optimizer.iterations)
+        last = {**history[-1], "first_bad": np.asarray(moved.first_bad)}
+        history = [*history[:-1], last]
+        return moved, [{k: v for k, v in logs.items() if k != _SOUND} for logs in history]
 
     def loop_arguments(self, start: int, count: int) -> tuple[Any, ...]:
         """What the looping programs take beside the state."""
