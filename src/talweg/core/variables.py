@@ -182,8 +182,7 @@ class Variable:
         """Set the value; shapes must agree, the type stays the variable's."""
         new = value.value if isinstance(value, Variable) else value
         if not (isinstance(new, jax.Array) and new.dtype == self._value.dtype) or new.weak_type:
-            # A copy: the array that was given stays the caller's, to change as it likes.
-            new = jnp.array(new, dtype=self._value.dtype)
+            new = _copied(new, self._value.dtype)
         if new.shape != self._value.shape:
             raise errors.invalid(
                 f"Variable {self.path!r}", "the value", f"of shape {self.shape}", new.shape
@@ -283,7 +282,18 @@ def _as_array(value: Any, dtype: Any) -> Array:
         own = getattr(value, "dtype", None) or np.asarray(value).dtype
         plain_float = not hasattr(value, "dtype") and own.kind == "f"
         dtype = None if plain_float else own
-    return jnp.array(value, dtype=jax.dtypes.canonicalize_dtype(standardize_dtype(dtype)))
+    return _copied(value, jax.dtypes.canonicalize_dtype(standardize_dtype(dtype)))
+
+
+def _copied(value: Any, dtype: Any) -> Array:
+    """A copy on the device: the array that was given stays the caller's, to change as it likes.
+
+    By way of the host, where a copy and a cast need no compilation.
+    """
+    if isinstance(value, Tracer):
+        return jnp.asarray(value, dtype)
+    with jax.ensure_compile_time_eval():
+        return jax.device_put(np.array(value, dtype))
 
 
 def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable[..., Any]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Generator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from talweg.core.random import host_generator
@@ -75,7 +74,7 @@ class ArrayBatches:
         return generator.permutation(self.rows).astype(np.int32)
 
     def epoch(self, index: int) -> Generator[Chunk, None, None]:
-        device = self._device = self._device or jax.tree.map(jnp.asarray, self._host)
+        device = self._device = self._device or jax.device_put(self._host)
         if self._limit is None:
             yield Chunk(device, self.order(index), self.batch_size)
             return

@@ -5,7 +5,6 @@ from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import errors
@@ -188,7 +187,7 @@ def _joined(group: list[Sample], first: int) -> Chunk:
     def join(*leaves: Any) -> Any:
         parts = [np.asarray(leaf) for leaf in leaves]
         parts += [np.zeros_like(parts[0])] * (capacity - len(parts))
-        return jnp.asarray(np.concatenate(parts))
+        return jax.device_put(np.concatenate(parts))
 
     rows = rows_of(group[0])
     order = np.arange(rows * len(group), dtype=np.int32)

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from talweg.core import config, errors, names
 from talweg.core.dtypes import get_policy
@@ -213,5 +214,5 @@ def _initializer(identifier: Any) -> Any:
     return deserialize_keras_object(identifier) if isinstance(identifier, dict) else identifier
 
 
-def _zeros(shape: Sequence[int], dtype: Any = None) -> Array:
-    return jnp.zeros(shape, dtype)
+def _zeros(shape: Sequence[int], dtype: Any = None) -> np.ndarray:
+    return np.zeros(shape, dtype)

@@ -61,12 +61,16 @@ class ModelTrainee:
         self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
         self._zeros = jax.jit(lambda: [jnp.zeros(v.shape, v.dtype) for v in self._from_zero])
         self._logs: Any = ()
-        self._first_bad: Any = jnp.int32(NEVER)
+        self._first_bad: Any = jax.device_put(np.int32(NEVER))
         if optimizer is not None and not optimizer.built:
             optimizer.build(self.params)
-        self._moving = [*self.params, *self.fixed, *self.metrics]
-        if optimizer is not None:
-            self._moving += jax.tree.leaves(optimizer.state._replace(hyper={}))
+        small = sum(v.value.nbytes for v in self.params) <= _SMALL
+        # The cells whose arrays a block takes for its own.
+        self._given_up = list(self.metrics)
+        if not small:
+            self._given_up += [*self.params, *self.fixed]
+            if optimizer is not None:
+                self._given_up += jax.tree.leaves(optimizer.state._replace(hyper={}))
         self._observes = not _overridden(model, "compute_metrics")
         parameters = inspect.signature(model.compute_loss).parameters
         self._loss_takes_training = "training" in parameters or any(
@@ -76,7 +80,6 @@ class ModelTrainee:
         # A user's own metrics may report what no metric object holds: their logs are kept.
         trains = _overridden(model, "train_step") or not self._observes
         tests = _overridden(model, "test_step") or not self._observes
-        small = sum(v.value.nbytes for v in self.params) <= _SMALL
         step = make_step(task, watch_gradients=not small)
         self.train_program = Program(
             custom_step(model, optimizer) if trains else step, self._report_training, keep=small
@@ -101,7 +104,7 @@ class ModelTrainee:
 
     def begin(self) -> None:
         """Before training: no step was bad yet."""
-        self._first_bad = jnp.int32(NEVER)
+        self._first_bad = jax.device_put(np.int32(NEVER))
         self._logs = _zeros(self._log_shapes["train"])
 
     @contextlib.contextmanager
@@ -120,7 +123,7 @@ class ModelTrainee:
         A block reuses the buffers it is given. An array that somebody else holds as well
         must not be among them, so such a cell gets a copy.
         """
-        for cell in self._moving:
+        for cell in self._given_up:
             if sys.getrefcount(cell._value) > _ALONE:
                 cell.assign(cell._value.copy())
         return TrainState(

@@ -88,7 +88,9 @@ class Optimizer(UpdateSteps):
             for name, value in self.hypers.items()
             if value.off_at_zero and not self._values[name]
         )
-        start = self.init([variable.value for variable in variables])
+        # Compiled as one: eagerly, every shape of a slot would be a program of its own.
+        values = [variable.value for variable in variables]
+        start = jax.jit(self.init)(values, self.hyper_state())
         paths = [variable.path.replace("/", "_") for variable in variables]
         self._state = OptimizerState(
             iterations=self._iterations,

@@ -149,7 +149,7 @@ class Hyperparameters(Declared):
 
     def _cell(self, declaration: Hyper, number: float) -> Variable:
         return Variable(
-            jnp.float32(number),
+            np.float32(number),
             trainable=False,
             name=declaration.name,
             validator=partial(declaration.check, type(self).__name__),

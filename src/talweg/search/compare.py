@@ -203,7 +203,7 @@ def _data(
     if transform is None and target_transform is None:
         x = to_host(x, "x")
         check_rows(x, y, None)
-        return jax.tree.map(jnp.asarray, Sample(x, y)), [0] * len(pairs)
+        return jax.device_put(Sample(x, y)), [0] * len(pairs)
     if len(x) != len(y):
         raise ValueError(f"The data must have one number of rows: x has {len(x)}, y {len(y)}.")
     parts = [
@@ -215,7 +215,7 @@ def _data(
         )
         for rows, _ in pairs
     ]
-    joined = jax.tree.map(lambda *leaves: jnp.asarray(np.concatenate(leaves)), *parts)
+    joined = jax.tree.map(lambda *leaves: jax.device_put(np.concatenate(leaves)), *parts)
     return joined, [i * len(y) for i in range(len(pairs))]
 
 
@@ -359,12 +359,12 @@ class _Run:
         params = [v.value for v in model.trainable_variables]
         optimizer = self.optimizer.init(params)
         name = "learning_rate" if self.optimizer.schedule is None else "rate_multiplier"
-        hyper = {**optimizer.hyper, name: jnp.float32(member.rate)}
+        hyper = {**optimizer.hyper, name: jax.device_put(np.float32(member.rate))}
         return self.template._replace(
             params=params,
             fixed=[v.value for v in model.non_trainable_variables],
             optimizer=optimizer._replace(hyper=hyper),
-            first_bad=jnp.int32(NEVER),
+            first_bad=jax.device_put(np.int32(NEVER)),
         )
 
     def _reset(self, state: TrainState) -> TrainState:

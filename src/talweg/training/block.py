@@ -177,7 +177,7 @@ class Passage:
             order = np.zeros((steps, chunk.batch_size), np.int32)
             taken = self._full * chunk.batch_size
             order.reshape(-1)[:taken] = chunk.order[:taken]
-            self._order = jnp.asarray(order)
+            self._order = jax.device_put(order)
         self._step = 0
 
     @property
@@ -215,7 +215,8 @@ class Passage:
     ) -> tuple[TrainState, list[dict[str, np.ndarray]]]:
         program = self._program
         if self.mode == "steps" or start >= self._full:
-            moved, logs = program._single(still, moved, self._data, jnp.asarray(self.rows(start)))
+            rows = jax.device_put(self.rows(start))
+            moved, logs = program._single(still, moved, self._data, rows)
             return moved, [_on_host(logs)]
         if self.mode == "logs":
             moved, logs = program._traced(still, moved, *self.loop_arguments(start, count))

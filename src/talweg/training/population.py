@@ -93,21 +93,21 @@ class Population:
             full = np.zeros((len(orders), steps * batch_size), np.int32)
             for row, order, limit in zip(full, orders, limits, strict=True):
                 row[: limit * batch_size] = order[: limit * batch_size]
-            rows = jnp.asarray(full.reshape(len(orders), steps, batch_size))
+            rows = jax.device_put(full.reshape(len(orders), steps, batch_size))
             start = 0
             while start < steps:
                 count = 1 if self.stepwise else block(steps - start)
                 if self.stepwise:
-                    active = jnp.asarray(start < limits)
+                    active = jax.device_put(start < limits)
                     state = self._single(state, data, rows[:, start], active)
                 else:
-                    state = self._loop(state, data, rows, jnp.asarray(limits), start, count)
+                    state = self._loop(state, data, rows, jax.device_put(limits), start, count)
                 jax.block_until_ready(state.first_bad)
                 start += count
                 done(count)
         for rest, tail, active in _tails(orders, limits * batch_size):
             block(1)
-            state = self._single(state, data, jnp.asarray(tail), jnp.asarray(active))
+            state = self._single(state, data, jax.device_put(tail), jax.device_put(active))
             jax.block_until_ready(state.first_bad)
             done(1 if rest else 0)
         return state
