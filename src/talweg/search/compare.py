@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from talweg import losses
@@ -29,7 +28,7 @@ from talweg.search.progress import Progress
 from talweg.training import NEVER, TrainState
 from talweg.training.block import slow_in_loops
 from talweg.training.pace import Pace
-from talweg.training.population import Population, stack, take
+from talweg.training.population import Population, take
 
 _VALIDATION_ROWS = 1024  # rows per step of validation
 
@@ -137,6 +136,7 @@ def compare(
         data_checks.check_values(model, jax.tree.map(np.asarray, data), outputs)
         higher = _higher_is_better(model, monitor)
         model.reset_metrics()
+        testing = _testing(model, sample)
         progress = Progress(verbose, chosen, grids, len(starts), epochs)
 
         def train(label: str) -> list[Trial]:
@@ -146,7 +146,9 @@ def compare(
                 for number in range(len(starts))
             ]
             progress.begin(label)
-            run = _Run(model, chosen[label], starts, pairs, data, offsets, batch_size, epochs)
+            run = _Run(
+                model, chosen[label], testing, starts, pairs, data, offsets, batch_size, epochs
+            )  # fmt: skip
             run.train(members, memory // workers, label, progress)
             progress.end(label)
             return [_trial(label, m, monitor, starts[m.number].seed) for m in members]
@@ -282,31 +284,34 @@ def _trial(label: str, member: _Member, monitor: str, seed: int) -> Trial:
     )  # fmt: skip
 
 
+def _testing(model: Model, sample: Sample) -> Population:
+    """The validation of many members; it also knows whether their steps can be looped."""
+    trainee = ModelTrainee(model, None)
+    program = trainee.test_program
+    traced = jax.jit(program.step).trace(trainee.read_state(), sample)
+    return Population(program.step, program.report, slow_in_loops(traced))
+
+
 class _Run:
     """One optimizer over all its members."""
 
     def __init__(
-        self, model: Model, optimizer: Optimizer, starts: list[_Start], pairs: Any, data: Any,
-        offsets: list[int], batch_size: int, epochs: int,
+        self, model: Model, optimizer: Optimizer, testing: Population, starts: list[_Start],
+        pairs: Any, data: Any, offsets: list[int], batch_size: int, epochs: int,
     ):  # fmt: skip
         self.starts, self.pairs, self.data, self.offsets = starts, pairs, data, offsets
         self.batch_size, self.epochs = batch_size, epochs
         self.optimizer = optimizer
-        self.trainee = ModelTrainee(model, optimizer)
-        program = self.trainee.train_program
-        tested = self.trainee.test_program
-        self.template = self.trainee.read_state()
-        batch = jax.tree.map(lambda a: a[:batch_size], data)
-        self.stepwise = jax.default_backend() == "cpu" and slow_in_loops(
-            jax.jit(program.step).trace(self.template, batch)
-        )
-        self.training = Population(program.step, program.report, self.stepwise)
-        self.testing = Population(tested.step, tested.report, self.stepwise)
+        trainee = ModelTrainee(model, optimizer)
+        program = trainee.train_program
+        self.template = trainee.read_state()
+        self.training = Population(program.step, program.report, testing.stepwise)
+        self.testing = testing
 
     def train(self, members: list[_Member], memory: int, label: str, progress: Progress) -> None:
         """Train all members, as many at a time as the memory allows."""
         # Members of a step that is slow in a loop gain nothing from company.
-        width = 1 if self.stepwise else max(1, memory // self._bytes_per_member())
+        width = 1 if self.testing.stepwise else max(1, memory // self._bytes_per_member())
         width = min(len(members), width)
         groups = -(-len(members) // width)
         for part in np.array_split(np.arange(len(members)), groups):
@@ -320,23 +325,23 @@ class _Run:
         return 4 * state + 8 * rows * row
 
     def _train_group(self, members: list[_Member], label: str, progress: Progress) -> None:
-        state = stack([self._initial(member) for member in members])
+        state = self._initial(members)
         alive = list(members)
         pace, test_pace = Pace(), Pace()
         for epoch in range(self.epochs):
             began = time.perf_counter()
             orders = [self._order(member, epoch) for member in alive]
-            state = self.training.run(
+            state, logs = self.training.run(
                 state, self.data, orders, self.batch_size, pace.next, pace.done
             )
-            logs = self.training.report(state)
             held = [self.pairs[m.fold][1] + self.offsets[m.fold] for m in alive]
             rows = min(_VALIDATION_ROWS, min(map(len, held)))
-            state = self.testing.run(
-                self._reset(state), self.data, held, rows, test_pace.next, test_pace.done
+            # The same program tests the members of every optimizer.
+            optimizer, state = state.optimizer, self._reset(state)._replace(optimizer=())
+            state, tested = self.testing.run(
+                state, self.data, held, rows, test_pace.next, test_pace.done
             )
-            tested = self.testing.report(state)
-            state = self._reset(state)
+            state = self._reset(state)._replace(optimizer=optimizer)
             self._record(alive, logs, tested, time.perf_counter() - began)
             progress.advance(label, len(alive), sum(m.diverged for m in members))
             keep = [i for i, member in enumerate(alive) if not member.diverged]
@@ -354,23 +359,27 @@ class _Run:
         shuffle = random.host_generator(self.starts[member.number].shuffle, epoch)
         return train[shuffle.permutation(len(train))] + self.offsets[member.fold]
 
-    def _initial(self, member: _Member) -> TrainState:
-        model = self.starts[member.number].model
-        params = [v.value for v in model.trainable_variables]
-        optimizer = self.optimizer.init(params)
+    def _initial(self, members: list[_Member]) -> TrainState:
+        """The members' states before the first step, stacked on the host."""
+        models = [self.starts[member.number].model for member in members]
+        params = _stacked([model.trainable_variables for model in models])
+        rates = jax.device_put(np.array([member.rate for member in members], np.float32))
         name = "learning_rate" if self.optimizer.schedule is None else "rate_multiplier"
-        hyper = {**optimizer.hyper, name: jax.device_put(np.float32(member.rate))}
+        hyper = {
+            key: rates if key == name else _repeated(value, len(members))
+            for key, value in self.optimizer.hyper_state().items()
+        }
         return self.template._replace(
             params=params,
-            fixed=[v.value for v in model.non_trainable_variables],
-            optimizer=optimizer._replace(hyper=hyper),
-            first_bad=jax.device_put(np.int32(NEVER)),
+            fixed=_stacked([model.non_trainable_variables for model in models]),
+            optimizer=jax.jit(jax.vmap(self.optimizer.init))(params, hyper),
+            metrics=[_repeated(m, len(members)) for m in self.template.metrics],
+            first_bad=_repeated(np.int32(NEVER), len(members)),
         )
 
     def _reset(self, state: TrainState) -> TrainState:
         members = len(state.first_bad)
-        fresh = [jnp.broadcast_to(m, (members, *m.shape)).copy() for m in self.template.metrics]
-        return state._replace(metrics=fresh)
+        return state._replace(metrics=[_repeated(m, members) for m in self.template.metrics])
 
     def _record(self, alive: Sequence[_Member], logs: Any, tested: Any, seconds: float) -> None:
         for i, member in enumerate(alive):
@@ -384,6 +393,19 @@ class _Run:
                     member.curves.setdefault(name, []).append(number)
             if not np.isfinite(member.curves["val_loss"][-1]):
                 member.diverged = True
+
+
+def _stacked(models: list[list[Any]]) -> list[Any]:
+    """The values of several models' variables, each with a first axis of models."""
+    return [
+        jax.device_put(np.stack([np.asarray(v.value) for v in variables]))
+        for variables in zip(*models, strict=True)
+    ]
+
+
+def _repeated(value: Any, members: int) -> Any:
+    value = np.asarray(value)
+    return jax.device_put(np.broadcast_to(value, (members, *value.shape)).copy())
 
 
 def _check_counts(**counts: Any) -> None:

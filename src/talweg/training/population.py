@@ -41,7 +41,6 @@ class Population:
         self._step, self._report = step, report
         self._loop = jax.jit(self._counted("loop", self._many), donate_argnums=0)
         self._single = jax.jit(self._counted("single", self._one), donate_argnums=0)
-        self._reported = jax.jit(self._counted("report", jax.vmap(report)))
 
     def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def counted(*args: Any) -> Any:
@@ -59,21 +58,23 @@ class Population:
 
         return jax.vmap(member)(state, rows, active)
 
-    def _one(self, state: TrainState, data: Any, rows: Any, active: Any) -> TrainState:
-        return self._advance(state, data, rows, active)
+    def _one(self, state: TrainState, data: Any, rows: Any, active: Any) -> Any:
+        state = self._advance(state, data, rows, active)
+        return state, jax.vmap(self._report)(state)
 
     def _many(
         self, state: TrainState, data: Any, orders: Any, limits: Any, start: Any, count: Any
-    ) -> TrainState:
+    ) -> Any:
         def body(i: Any, state: TrainState) -> TrainState:
             return self._advance(state, data, orders[:, i], i < limits)
 
-        return jax.lax.fori_loop(start, start + count, body, state)
+        state = jax.lax.fori_loop(start, start + count, body, state)
+        return state, jax.vmap(self._report)(state)
 
     def run(
         self, state: TrainState, data: Any, orders: Sequence[np.ndarray], batch_size: int,
         block: Callable[[int], int], done: Callable[[int], Any],
-    ) -> TrainState:  # fmt: skip
+    ) -> tuple[TrainState, dict[str, np.ndarray]]:  # fmt: skip
         """Take every member through its own rows once.
 
         Args:
@@ -85,54 +86,51 @@ class Population:
             done: told the number of steps after each call.
 
         Returns:
-            The new states.
+            The new states, and the members' logs: an array with one value each, by name.
         """
         limits = np.array([len(order) // batch_size for order in orders], np.int32)
         steps = int(limits.max(initial=0))
-        if steps:
-            full = np.zeros((len(orders), steps * batch_size), np.int32)
-            for row, order, limit in zip(full, orders, limits, strict=True):
-                row[: limit * batch_size] = order[: limit * batch_size]
-            rows = jax.device_put(full.reshape(len(orders), steps, batch_size))
-            start = 0
-            while start < steps:
-                count = 1 if self.stepwise else block(steps - start)
-                if self.stepwise:
-                    active = jax.device_put(start < limits)
-                    state = self._single(state, data, rows[:, start], active)
-                else:
-                    state = self._loop(state, data, rows, jax.device_put(limits), start, count)
-                jax.block_until_ready(state.first_bad)
-                start += count
-                done(count)
-        for rest, tail, active in _tails(orders, limits * batch_size):
-            block(1)
-            state = self._single(state, data, jax.device_put(tail), jax.device_put(active))
+        logs: dict[str, Any] = {}
+        full = np.zeros((len(orders), steps * batch_size), np.int32)
+        for row, order, limit in zip(full, orders, limits, strict=True):
+            row[: limit * batch_size] = order[: limit * batch_size]
+        full = full.reshape(len(orders), steps, batch_size)
+        looped = steps > 1 and not self.stepwise
+        rows = jax.device_put(full) if looped else None
+        start = 0
+        while start < steps:
+            count = block(steps - start) if looped else block(1)
+            if looped:
+                state, logs = self._loop(state, data, rows, jax.device_put(limits), start, count)
+            else:
+                state, logs = self._take_step(state, data, full[:, start], start < limits)
             jax.block_until_ready(state.first_bad)
-            done(1 if rest else 0)
-        return state
+            start += count
+            done(count)
+        for tail, active in _tails(orders, limits * batch_size):
+            block(1)
+            state, logs = self._take_step(state, data, tail, active)
+            jax.block_until_ready(state.first_bad)
+            done(1)
+        return state, {name: np.asarray(value) for name, value in logs.items()}
 
-    def report(self, state: TrainState) -> dict[str, np.ndarray]:
-        """The members' logs: an array with one value each, by name."""
-        return {name: np.asarray(value) for name, value in self._reported(state).items()}
+    def _take_step(
+        self, state: TrainState, data: Any, rows: np.ndarray, active: np.ndarray
+    ) -> tuple[TrainState, dict[str, Any]]:
+        return self._single(state, data, jax.device_put(rows), jax.device_put(active))
 
 
 def _tails(
     orders: Sequence[np.ndarray], taken: np.ndarray
-) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
-    """For each size of a last batch: the size, the rows of all, and whose turn it is."""
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """For each size of a last batch: the rows of all members, and whose turn it is."""
     rests = [len(order) - int(start) for order, start in zip(orders, taken, strict=True)]
     for rest in sorted(set(rests) - {0}):
         tail = np.zeros((len(orders), rest), np.int32)
         active = np.array([size == rest for size in rests])
         for i in map(int, np.flatnonzero(active)):
             tail[i] = orders[i][int(taken[i]) :]
-        yield rest, tail, active
-
-
-def stack(states: Sequence[TrainState]) -> TrainState:
-    """Members' states as one state with a first axis of members."""
-    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *states)
+        yield tail, active
 
 
 def take(state: TrainState, members: Any) -> TrainState:
