@@ -39,7 +39,7 @@ _ALONE = sys.getrefcount(_cell.value)
 
 
 # Up to so many bytes of weights, a copy of the state costs a block nothing that counts.
-_SMALL = 4 << 20
+_SMALL = 1 << 22
 
 
 class ModelTrainee:
