@@ -156,3 +156,16 @@ def test_a_model_whose_steps_are_all_its_own_needs_no_call() -> None:
     history = pair.fit(X[:64], verbose=0, shuffle=False)
     # The last batch's, since no metric keeps a mean.
     assert history.history["height"][0] == pytest.approx(X[32:64].mean(), rel=1e-4)
+
+
+def test_a_users_function_sees_targets_and_outputs_of_one_shape():
+    x = np.random.default_rng(0).normal(size=(20, 3)).astype("float32")
+    y = x[:, 0]
+    model = talweg.Sequential([talweg.layers.Dense(1, input_dim=3)])
+    square = lambda a, b: (a - b) ** 2  # noqa: E731
+    square.__name__ = "square"
+    model.compile("sgd", loss=square, metrics=[square])
+    loss, metric = model.evaluate(x, y, verbose=0)
+    expected = np.mean((model.predict(x, verbose=0)[:, 0] - y) ** 2)
+    assert loss == pytest.approx(expected, rel=1e-5)
+    assert metric == pytest.approx(expected, rel=1e-5)

@@ -4,7 +4,9 @@ import importlib
 
 import numpy as np
 import pytest
-from sklearn.model_selection import GroupKFold, KFold, TimeSeriesSplit
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 from sklearn.preprocessing import StandardScaler
 
 import talweg
@@ -235,10 +237,20 @@ def test_any_splitter(problem, folds, groups):
             assert not set(groups[train]) & set(groups[held])
 
 
-def test_classes_are_stratified(problem):
-    _, y = problem
-    shares = [y[held].mean() for _, held in splits(y, 4, None, 0)]
-    assert np.ptp(shares) < 0.05
+@given(st.lists(st.integers(6, 40), min_size=1, max_size=5), st.integers(2, 6), st.integers(0, 9))
+def test_folds_differ_by_one_row_at_most_in_all_and_in_each_class(sizes, folds, seed):
+    y = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    pairs = splits(y, folds, None, seed)
+    held = [part for _, part in pairs]
+    assert sorted(np.concatenate(held)) == list(range(len(y)))
+    for train, part in pairs:
+        assert not set(train) & set(part)
+        assert len(train) + len(part) == len(y)
+    for label in range(len(sizes)):
+        assert np.ptp([(y[part] == label).sum() for part in held]) <= 1
+    assert np.ptp([len(part) for part in held]) <= 1
+    sklearns = StratifiedKFold(folds, shuffle=True).split(y, y)
+    assert sorted(map(len, held)) == sorted(len(part) for _, part in sklearns)
 
 
 def test_one_program_per_optimizer_serves_all_epochs_rates_and_folds(problem, monkeypatch):

@@ -203,7 +203,8 @@ class Objectives:
         for i, loss in enumerate(self.losses):
             if loss is None:
                 continue
-            term = loss(targets[i], predictions[i], sample_weight=weights[i])
+            target = _like(targets[i], predictions[i])
+            term = loss(target, predictions[i], sample_weight=weights[i])
             terms.append(term if self.weights[i] is None else term * self.weights[i])
             if i in self.output_trackers:
                 self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))
@@ -217,7 +218,7 @@ class Objectives:
         weights = self._weights_of(weight)
         for entry in self.entries:
             entry.metric.update_state(
-                targets[entry.output],
+                _like(targets[entry.output], predictions[entry.output]),
                 predictions[entry.output],
                 sample_weight=weights[entry.output] if entry.weighted else None,
             )
@@ -272,3 +273,12 @@ def _as_list(items: Any) -> list[Any]:
     if items is None:
         return []
     return list(items) if isinstance(items, (list, tuple)) else [items]
+
+
+def _like(target: Any, prediction: Any) -> Any:
+    """A target (n,) beside a prediction (n, 1) as a column, for functions that users write.
+
+    Keras hands it on as it is; `y_true - y_pred` then is a matrix (n, n).
+    """
+    column = target is not None and target.ndim + 1 == prediction.ndim
+    return target[..., None] if column and prediction.shape[-1] == 1 else target

@@ -9,6 +9,7 @@ import numpy as np
 from talweg import optimizers
 from talweg.core import errors
 from talweg.core.names import to_snake_case
+from talweg.core.random import host_generator
 from talweg.optimizers import Optimizer
 
 GRID = 9
@@ -77,35 +78,44 @@ def splits(
     Raises:
         ValueError: fewer rows, or fewer of a class, than folds.
     """
-    selection = errors.extra("sklearn.model_selection", "data", "compare")
-    rows = len(y)
+    rows, classes = len(y), class_codes(y)
     if isinstance(folds, (int, np.integer)) and not isinstance(folds, bool):
         if not 2 <= folds <= rows:
             raise errors.invalid("compare", "folds", f"in [2, {rows}] for {rows} rows", folds)
-        classes = class_codes(y)
-        if groups is not None and classes is not None:
-            folds = selection.StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
-        elif groups is not None:
-            folds = selection.GroupKFold(folds)
-        elif classes is not None:
-            rarest = int(np.unique(classes, return_counts=True)[1].min())
-            if rarest < folds:
-                raise errors.invalid(
-                    "compare", "folds", f"at most {rarest}, the rows of the rarest class", folds,
-                    "Use fewer folds, merge rare classes, or pass sklearn's KFold.",
-                )  # fmt: skip
-            folds = selection.StratifiedKFold(folds, shuffle=True, random_state=seed)
-        else:
-            folds = selection.KFold(folds, shuffle=True, random_state=seed)
+        if groups is None:
+            return _dealt(np.zeros(rows, int) if classes is None else classes, int(folds), seed)
+        selection = errors.extra("sklearn.model_selection", "data", "compare with groups")
+        stratified = selection.StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+        folds = selection.GroupKFold(folds) if classes is None else stratified
     if not hasattr(folds, "split"):
         raise errors.wrong_type("compare", "folds", "a number or a scikit-learn splitter", folds)
-    labels = class_codes(y)
-    placeholder = np.zeros(rows)
-    pairs = list(folds.split(placeholder, y if labels is None else labels, groups))
+    pairs = list(folds.split(np.zeros(rows), y if classes is None else classes, groups))
     for train, held in pairs:
         if not len(train) or not len(held):
             raise errors.invalid("compare", "folds", "a splitter without empty parts", folds)
     return [(np.asarray(a, np.int32), np.asarray(b, np.int32)) for a, b in pairs]
+
+
+def _dealt(classes: np.ndarray, folds: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows dealt to the folds like cards, shuffled, one class after another.
+
+    The folds differ by one row at most, also within each class: a stratified k-fold. Done
+    here because importing scikit-learn's takes as long as several of the trainings.
+    """
+    rarest = int(np.unique(classes, return_counts=True)[1].min())
+    if rarest < folds:
+        raise errors.invalid(
+            "compare", "folds", f"at most {rarest}, the rows of the rarest class", folds,
+            "Use fewer folds, merge rare classes, or pass sklearn's KFold.",
+        )  # fmt: skip
+    shuffled = host_generator(seed).permutation(len(classes))
+    cards = shuffled[np.argsort(classes[shuffled], kind="stable")]
+    fold = np.empty(len(classes), np.int32)
+    fold[cards] = np.arange(len(classes)) % folds
+    return [
+        (np.flatnonzero(fold != i).astype(np.int32), np.flatnonzero(fold == i).astype(np.int32))
+        for i in range(folds)
+    ]
 
 
 def class_codes(y: np.ndarray) -> np.ndarray | None:
