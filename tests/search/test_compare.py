@@ -255,7 +255,7 @@ def test_folds_differ_by_one_row_at_most_in_all_and_in_each_class(sizes, folds, 
 
 def test_one_program_per_optimizer_serves_all_epochs_rates_and_folds(problem, monkeypatch):
     made = []
-    module = importlib.import_module("talweg.search.compare")
+    module = importlib.import_module("talweg.search.members")
     real = module.Population
 
     def spy(*args):
