@@ -10,7 +10,6 @@ Two sources, both with the same bits in every process:
 
 import contextlib
 import random
-import secrets
 from collections.abc import Generator
 from typing import Any
 
@@ -26,7 +25,7 @@ from talweg.core.variables import Variable, only_shapes
 class _Stream:
     """The global sequence of seeds."""
 
-    generator = np.random.default_rng(secrets.randbits(64))
+    generator = np.random.default_rng()
 
 
 def set_random_seed(seed: Any) -> None:

@@ -167,23 +167,33 @@ def is_symbolic(*trees: Any) -> bool:
 
 def op(function: Callable[P, R]) -> Callable[P, R]:
     """Make an op of a function over arrays: see the head of this file."""
-    parameters = inspect.signature(function).parameters
-    marked = frozenset(name for name, p in parameters.items() if p.annotation is Tensor)
-    positions = tuple(
-        name in marked for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL
-    )
-    rest = any(p.kind is p.VAR_POSITIONAL and p.annotation is Tensor for p in parameters.values())
 
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if is_symbolic(args, kwargs):
             return compute_output_spec(call, *args, **kwargs)
+        marked, positions, rest = _marks(function)
         padded = positions + (rest,) * (len(args) - len(positions))
         positional = [_array(a) if m else _plain(a) for a, m in zip(args, padded, strict=False)]
         keyword = {k: _array(a) if k in marked else _plain(a) for k, a in kwargs.items()}
         return function(*positional, **keyword)  # pyright: ignore[reportCallIssue]
 
     return call
+
+
+@functools.cache
+def _marks(function: Callable[..., Any]) -> tuple[frozenset[str], tuple[bool, ...], bool]:
+    """Which parameters are tensors, by name and by place; whether `*args` are.
+
+    Asked at the first call: reading all signatures would slow the import down.
+    """
+    parameters = inspect.signature(function).parameters
+    marked = frozenset(name for name, p in parameters.items() if p.annotation is Tensor)
+    positions = tuple(
+        name in marked for name, p in parameters.items() if p.kind is not p.VAR_POSITIONAL
+    )
+    rest = any(p.kind is p.VAR_POSITIONAL and p.annotation is Tensor for p in parameters.values())
+    return marked, positions, rest
 
 
 def _plain(value: Any) -> Any:
