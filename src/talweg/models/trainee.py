@@ -59,7 +59,6 @@ class ModelTrainee:
         self.metrics: list[Variable] = [v for m in metrics for v in m.variables]
         self._own_start = [m for m in metrics if type(m).reset_state is not Metric.reset_state]
         self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
-        self._zeros = jax.jit(lambda: [jnp.zeros(v.shape, v.dtype) for v in self._from_zero])
         self._logs: Any = ()
         self._first_bad: Any = jax.device_put(np.int32(NEVER))
         if optimizer is not None and not optimizer.built:
@@ -125,7 +124,7 @@ class ModelTrainee:
         """
         for cell in self._given_up:
             if sys.getrefcount(cell._value) > _ALONE:
-                cell.assign(cell._value.copy())
+                cell.assign(np.array(cell._value))  # by way of the host: nothing to compile
         return TrainState(
             params=[v.value for v in self.params],
             fixed=[v.value for v in self.fixed],
@@ -150,11 +149,9 @@ class ModelTrainee:
         self._logs, self._first_bad = state.logs, state.first_bad
 
     def reset_metrics(self) -> None:
-        """Forget the batches that the metrics have seen.
-
-        Metrics that start from zero are put there in one compiled call, not one by one.
-        """
-        for cell, zero in zip(self._from_zero, self._zeros(), strict=True):
+        """Forget the batches that the metrics have seen."""
+        zeros = jax.device_put([np.zeros(v.shape, v.dtype) for v in self._from_zero])
+        for cell, zero in zip(self._from_zero, zeros, strict=True):
             cell.assign(zero)
         for metric in self._own_start:
             metric.reset_state()

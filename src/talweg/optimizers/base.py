@@ -90,7 +90,8 @@ class Optimizer(UpdateSteps):
         )
         # Compiled as one: eagerly, every shape of a slot would be a program of its own.
         values = [variable.value for variable in variables]
-        start = jax.jit(self.init)(values, self.hyper_state())
+        quickly = {"xla_backend_optimization_level": 0}
+        start = jax.jit(self.init, compiler_options=quickly)(values, self.hyper_state())
         paths = [variable.path.replace("/", "_") for variable in variables]
         self._state = OptimizerState(
             iterations=self._iterations,
