@@ -30,7 +30,7 @@ demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a 
 	$(BIN)/talweg compare examples/data/adult.csv.gz --target income --rows 6000 \
 	  --epochs 10 --report report.html
 
-test: $(VENV)/dev.done ## run the tests (about 5 minutes on 2 cores)
+test: $(VENV)/dev.done ## run the tests (about 7 minutes on 2 cores)
 	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity' $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
