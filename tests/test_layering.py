@@ -17,7 +17,7 @@ ROWS = (
     {"optimizers", "layers", "data", "callbacks"},
     {"training"},
     {"models"},
-    {"search", "monitor", "distribution", "saving"},
+    {"search", "monitor", "adapters", "distribution", "saving"},
     {"cli", "compat", "testing"},
     {"__main__", "__init__"},
 )  # fmt: skip

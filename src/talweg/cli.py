@@ -19,7 +19,13 @@ import talweg
 from talweg.core.errors import MissingExtraError
 
 # Found by name, so that the modules of a command are imported only when it is asked for.
-COMMANDS = {"run": "talweg.compat.command", "compare": "talweg.search.command"}
+COMMANDS = {
+    "run": "talweg.compat.command",
+    "compare": "talweg.search.command",
+    "find-rate": "talweg.search.rate_command",
+    "set": "talweg.monitor.command",
+    "stop": "talweg.monitor.command",
+}
 
 _EXAMPLES = """\
 examples:
@@ -28,6 +34,8 @@ examples:
       `import tensorflow as tf` are answered by talweg. Keras need not be installed.
   talweg compare people.csv --target income
       which optimizer and which learning rate for this table, with error bars.
+  talweg find-rate people.csv --target income --optimizer adam
+      which learning rate for one optimizer, in seconds: many are tried for a few steps.
   talweg COMMAND --help
       all that a command takes.
 
@@ -97,9 +105,9 @@ def _parser(arguments: list[str]) -> argparse.ArgumentParser:
         dest="command", metavar="COMMAND", title="commands", prog="talweg"
     )
     asked = [argument for argument in arguments if argument in COMMANDS][:1]
-    for command in asked or COMMANDS:
-        if importlib.util.find_spec(COMMANDS[command]) is not None:
-            importlib.import_module(COMMANDS[command]).add_parser(commands)
+    for module in dict.fromkeys(COMMANDS[command] for command in asked or COMMANDS):
+        if importlib.util.find_spec(module) is not None:
+            importlib.import_module(module).add_parser(commands)
     return parser
 
 

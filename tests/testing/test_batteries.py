@@ -2,6 +2,7 @@
 
 import importlib.util
 import inspect
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -89,6 +90,7 @@ NEEDED = {
     "LearningRateScheduler": lambda: callbacks.LearningRateScheduler(lambda e, r: r * 0.9),
     "MonitorCallback": None,  # a base
     "RemoteMonitor": None,  # needs a server
+    "RunFolder": lambda: callbacks.RunFolder(tempfile.mkdtemp()),
     "SwapEMAWeights": None,  # needs an optimizer with averages
 }
 CALLBACKS = {

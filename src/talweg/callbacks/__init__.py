@@ -12,6 +12,7 @@ from talweg.callbacks.progbar_logger import ProgbarLogger
 from talweg.callbacks.progress import Progbar
 from talweg.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from talweg.callbacks.remote_monitor import RemoteMonitor
+from talweg.callbacks.run_folder import RunFolder
 from talweg.callbacks.swap_ema_weights import SwapEMAWeights
 from talweg.callbacks.terminate_on_nan import TerminateOnNaN
 
@@ -28,6 +29,7 @@ __all__ = [
     "SwapEMAWeights",
     "CSVLogger",
     "RemoteMonitor",
+    "RunFolder",
     "ProgbarLogger",
     "Progbar",
 ]

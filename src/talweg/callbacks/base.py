@@ -2,6 +2,8 @@
 
 from typing import Any, ClassVar, Literal
 
+from talweg.core.events import Event
+
 Logs = dict[str, Any] | None
 
 TRAIN_BATCH_HOOKS = (
@@ -97,6 +99,13 @@ class Callback:
         """Called after a block; `step` is the number of steps done in this epoch.
 
         `logs` holds the running averages. How long blocks are is the engine's choice.
+        """
+
+    def on_event(self, event: Event) -> None:
+        """Called with what happens in training, from RunStarted to RunEnded.
+
+        The events are those of `talweg.core.events`: blocks, epochs, changes of a
+        hyperparameter by whatever hand, alarms. Called between blocks only.
         """
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:

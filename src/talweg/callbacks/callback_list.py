@@ -8,6 +8,7 @@ from talweg.callbacks.base import Callback, Logs
 from talweg.callbacks.history import History
 from talweg.callbacks.progbar_logger import ProgbarLogger
 from talweg.core import errors
+from talweg.core.events import Event
 
 Granularity = Literal["no", "logs", "weights"]
 
@@ -75,6 +76,15 @@ class CallbackList(Callback):
         """Whether a hook of prediction batches is overridden."""
         hooks = ("on_predict_batch_begin", "on_predict_batch_end")
         return any(c.overrides(*hooks) for c in self.callbacks)
+
+    @property
+    def listens(self) -> bool:
+        """Whether anybody wants events."""
+        return any(c.overrides("on_event") for c in self.callbacks)
+
+    def on_event(self, event: Event) -> None:
+        for callback in self.callbacks:
+            callback.on_event(event)
 
     def set_model(self, model: Any) -> None:
         if model is None:

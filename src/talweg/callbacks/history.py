@@ -1,8 +1,10 @@
 """The record of a training run."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from talweg.callbacks.base import Callback, Logs
+from talweg.core.events import EpochDone, Event, RunStarted
 
 
 class History(Callback):
@@ -24,6 +26,22 @@ class History(Callback):
         super().__init__()
         self.history: dict[str, list[Any]] = {}
         self.epoch: list[int] = []
+
+    @classmethod
+    def of(cls, events: Iterable[Event]) -> "History":
+        """The history of the last run in a log of events, as `fit` would have returned it.
+
+        >>> from talweg.core.events import EpochDone
+        >>> History.of([EpochDone(step=8, epoch=0, logs={"loss": 0.5})]).history
+        {'loss': [0.5]}
+        """
+        history = cls()
+        for event in events:
+            if isinstance(event, RunStarted):
+                history = cls()
+            elif isinstance(event, EpochDone):
+                history.on_epoch_end(event.epoch, event.logs)
+        return history
 
     def on_train_begin(self, logs: Logs = None) -> None:
         self.epoch = []

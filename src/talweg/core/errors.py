@@ -48,11 +48,14 @@ def wrong_type(owner: str, parameter: str, expected: str, got: Any, remedy: str 
 def unknown(kind: str, name: Any, known: Iterable[str]) -> ValueError:
     """An identifier names nothing; the nearest known names are offered.
 
-    >>> unknown("optimizer", "adma", ["adam", "sgd"])
+    >>> unknown("optimizer", "adma", ["adam", "adamax", "sgd"])
     ValueError("Unknown optimizer 'adma'. Did you mean 'adam'?")
     """
     names = sorted(set(known))
-    near = difflib.get_close_matches(str(name).lower(), names, n=1, cutoff=0.5)
+    written = str(name).lower()
+    near = difflib.get_close_matches(written, names, n=3, cutoff=0.5)
+    # Letters in the wrong order are the commonest slip.
+    near.sort(key=lambda candidate: sorted(candidate) != sorted(written))
     hint = f"Did you mean {near[0]!r}?" if near else f"Known: {', '.join(names)}."
     return ValueError(f"Unknown {kind} {shown(name)}. {hint}")
 

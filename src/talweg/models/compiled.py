@@ -48,6 +48,14 @@ class CompiledModel(Layer):
                 return layer
         raise errors.unknown("layer", name, [layer.name for layer in self.layers])
 
+    def recover(self) -> None:
+        """Go on with training after a divergence, for callbacks that have mended its cause.
+
+        Called while the event of the Alarm is told; else `fit` warns and stops.
+        """
+        if self._trainee is not None:
+            self._trainee.recover()
+
     # -- compile ---------------------------------------------------------------------
 
     def compile(

@@ -24,7 +24,7 @@ def custom_step(model: Any, optimizer: Optimizer | None) -> Step:
                 jax.tree.leaves(cells), jax.tree.leaves(state.optimizer), strict=True
             )
         }
-        hyper = list(cells.hyper.values())
+        hyper = jax.tree.leaves(cells.hyper)
         with lend(hyper, [flat[id(cell)] for cell in hyper]):
             logs, (params, fixed, slots, metrics) = model.train_step(
                 (state.params, state.fixed, [flat[id(v)] for v in listed], state.metrics),
@@ -37,7 +37,7 @@ def custom_step(model: Any, optimizer: Optimizer | None) -> Step:
             metrics=list(metrics),
             logs=_as_arrays(logs),
             optimizer=jax.tree.map(lambda cell: flat[id(cell)], cells)._replace(
-                hyper=state.optimizer.hyper, schedule=state.optimizer.schedule
+                hyper=state.optimizer.hyper, schedules=state.optimizer.schedules
             ),
         )
         before = state._replace(logs=moved.logs)

@@ -319,7 +319,7 @@ class Model(CompiledModel):
         if phase == "train":
             trainee.begin()
             trainee.reset_metrics()
-        whole = contextlib.nullcontext() if phase == "train" else trainee.testing()
+        whole = trainee.training() if phase == "train" else trainee.testing()
         with whole, jax.disable_jit(self.run_eagerly):
             blocks = run(
                 trainee, program, batches.epoch(0), Pace(limit=1), CallbackList(), phase,

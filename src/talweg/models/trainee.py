@@ -103,7 +103,7 @@ class ModelTrainee:
 
     def begin(self) -> None:
         """Before training: no step was bad yet."""
-        self._first_bad = jax.device_put(np.int32(NEVER))
+        self.recover()
         self._logs = _zeros(self._log_shapes["train"])
 
     @contextlib.contextmanager
@@ -148,6 +148,33 @@ class ModelTrainee:
             self.optimizer.write_state(state.optimizer)
         self._logs, self._first_bad = state.logs, state.first_bad
 
+    @contextlib.contextmanager
+    def training(self) -> Generator[None]:
+        """While steps are taken: the variables hold the weights to train, else those to use."""
+        assert self.optimizer is not None
+        self.optimizer.move_to_training()
+        try:
+            yield
+        finally:
+            self.optimizer.move_to_evaluation()
+
+    @property
+    def iterations(self) -> int:
+        """How many steps the optimizer has taken."""
+        return 0 if self.optimizer is None else int(self.optimizer.cells_now().iterations)
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The arrays of the hyperparameters of this moment, by name."""
+        if self.optimizer is None:
+            return {}
+        paths = jax.tree_util.tree_flatten_with_path(self.optimizer.hyper_state())[0]
+        return {jax.tree_util.keystr(p, simple=True, separator="/"): array for p, array in paths}
+
+    def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Tell the optimizer how an epoch went."""
+        if self.optimizer is not None:
+            self.optimizer.epoch_done(epoch, logs)
+
     def reset_metrics(self) -> None:
         """Forget the batches that the metrics have seen."""
         zeros = jax.device_put([np.zeros(v.shape, v.dtype) for v in self._from_zero])
@@ -183,21 +210,27 @@ class ModelTrainee:
         loss, _, fixed, metrics = self.forward(params, fixed, metrics, batch, training)
         return loss, (fixed, metrics)
 
-    def _update(self, grads: Any, state: OptimizerState, params: Any) -> Any:
+    def _update(self, grads: Any, state: OptimizerState, params: Any, objective: Any) -> Any:
         """The optimizer knows the variables it was built on; some may be frozen since."""
         assert self.optimizer is not None
         known = self.optimizer.trainable_variables
         place = {id(variable): i for i, variable in enumerate(self.params)}
         positions = [place.get(id(variable)) for variable in known]
+
+        def among_known(full: Any) -> tuple[Any, Any]:
+            own = {i: value for i, value in zip(positions, full, strict=True) if i is not None}
+            loss, grads = objective([own.get(i, p) for i, p in enumerate(params)])
+            return loss, [None if i is None else grads[i] for i in positions]
+
         full_grads = [None if i is None else grads[i] for i in positions]
         full = [v.value if i is None else params[i] for i, v in zip(positions, known, strict=True)]
-        new, state = self.optimizer.update_built(full_grads, state, full)
+        new, state = self.optimizer.update_built(full_grads, state, full, among_known)
         moved = {i: value for i, value in zip(positions, new, strict=True) if i is not None}
         return [moved.get(i, p) for i, p in enumerate(params)], state
 
     def _scale(self, loss: Any, state: OptimizerState) -> Any:
-        factor = state.hyper.get("loss_scale_factor")
-        return loss if factor is None else loss * factor
+        assert self.optimizer is not None
+        return self.optimizer.scaled_loss(loss, state)
 
     def _report_metrics(self, state: TrainState) -> dict[str, Any]:
         if isinstance(state.logs, dict) and state.logs:
@@ -208,10 +241,7 @@ class ModelTrainee:
     def _report_training(self, state: TrainState) -> dict[str, Any]:
         logs = self._report_metrics(state)
         if self.optimizer is not None:
-            last = jnp.maximum(state.optimizer.iterations - 1, 0)
-            logs["learning_rate"] = self.optimizer.rate_at(
-                state.optimizer._replace(iterations=last)
-            )
+            logs |= self.optimizer.applied_rates(state.optimizer)
         logs["first_bad"] = state.first_bad
         return logs
 
@@ -228,7 +258,7 @@ class ModelTrainee:
 
     # -- flags -----------------------------------------------------------------------
 
-    def inspect(self, logs: dict[str, Any], passage: Passage) -> dict[str, Any]:
+    def inspect(self, logs: dict[str, Any], passage: Passage) -> tuple[dict[str, Any], str | None]:
         """Look whether a step was not finite; the weights are those before it.
 
         Raises:
@@ -239,10 +269,10 @@ class ModelTrainee:
             if np.isnan(logs.get("loss", 0.0)) and data_checks.layers_that_check(self.model):
                 for step in range(passage.step):
                     ask_layers(self.model, passage, step)
-            return logs
+            return logs, None
         first_bad = logs.pop("first_bad")
         if first_bad == NEVER:
-            return logs
+            return logs, None
         found = bad_row(passage)
         if found:
             raise NonFiniteError(
@@ -251,17 +281,32 @@ class ModelTrainee:
                 "numpy.nan_to_num, or drop the row."
             )
         what = self._diagnosis(passage, first_bad - passage.first)
-        warnings.warn(
+        logs["loss"] = float("nan")
+        rate = logs.get("learning_rate", float("nan"))
+        return logs, (
             f"{what} of iteration {first_bad} was not finite though its data is: the training "
-            "diverged. It stopped there, with the weights of the last finite step. Lower the "
-            f"learning rate (it was {logs.get('learning_rate', float('nan')):.4g}) or clip the "
-            "gradients (clipnorm=1.0).",
+            f"diverged at a learning rate of {rate:.4g}"
+        )
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the state stands still since a step that was not finite."""
+        return int(self._first_bad) != NEVER
+
+    def recover(self) -> None:
+        """Go on: whatever made a step not finite was mended."""
+        self._first_bad = jax.device_put(np.int32(NEVER))
+
+    def give_up(self, message: str) -> None:
+        """Warn and stop."""
+        warnings.warn(
+            f"{message}. It stopped there, with the weights of the last finite step. Lower the "
+            "rate, clip the gradients (clipnorm=1.0), or let callbacks.RollBackOnDivergence() "
+            "lower it for you.",
             RuntimeWarning,
             stacklevel=2,
         )
         self.model.stop_training = True
-        logs["loss"] = float("nan")
-        return logs
 
     def _diagnosis(self, passage: Passage, step: int) -> str:
         """Run a step's forward pass by itself: was it the loss or the gradient?"""

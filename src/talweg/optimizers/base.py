@@ -17,10 +17,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from talweg.core import errors
 from talweg.core.variables import Variable, lend
-from talweg.optimizers.functional import OptimizerState
+from talweg.optimizers.functional import Objective, OptimizerState, Tensor
 from talweg.optimizers.update_steps import UpdateSteps
 
 
@@ -60,10 +61,12 @@ class Optimizer(UpdateSteps):
         self._state: OptimizerState | None = None
         self._excluded: tuple[list[Variable], str | None] = ([], None)
         self._compiled: Callable[..., Any] | None = None
+        # The weights to train, beside the weights to use that stand in for them.
+        self._aside: list[tuple[Any, Any]] = []
         super().__init__(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**vars(self), "_compiled": None}
+        return {**vars(self), "_compiled": None, "_aside": []}
 
     # -- the state as variables ------------------------------------------------------
 
@@ -84,14 +87,17 @@ class Optimizer(UpdateSteps):
             return
         self._trainable_variables = variables
         self._switched_off = frozenset(
-            name
-            for name, value in self.hypers.items()
-            if value.off_at_zero and not self._values[name]
+            name for name, value in self.hypers.items() if value.off_at_zero and not self.uses(name)
         )
         # Compiled as one: eagerly, every shape of a slot would be a program of its own.
         values = [variable.value for variable in variables]
         quickly = {"xla_backend_optimization_level": 0}
-        start = jax.jit(self.init, compiler_options=quickly)(values, self.hyper_state())
+
+        def start_of(params: Any, hyper: Any) -> OptimizerState:
+            # Those inside make their own: none of it is computed here.
+            return self.init_leaves(params, self.tensors, hyper)._replace(inner=())
+
+        start = jax.jit(start_of, compiler_options=quickly)(values, self.hyper_state())
         paths = [variable.path.replace("/", "_") for variable in variables]
         self._state = OptimizerState(
             iterations=self._iterations,
@@ -103,6 +109,7 @@ class Optimizer(UpdateSteps):
             shared=() if self.has_update_step else self._fields_as_cells(start.shared, ""),
             average=self._as_cells(start.average, paths, "average"),
             accumulated=self._as_cells(start.accumulated, paths, "gradient_accumulator"),
+            schedules=self.scheduled,
         )
 
     def _cell_of_state(self, value: Any, name: str) -> Variable:
@@ -134,7 +141,7 @@ class Optimizer(UpdateSteps):
         """The state as variables, in the shape of the pure state."""
         if self._state is None:
             raise RuntimeError(f"{self.name} has no state yet: call build(variables) first.")
-        state = self._state._replace(schedule=self.scheduled)
+        state = self._state._replace(schedules=self.scheduled)
         if self._extra_variables:
             state = state._replace(shared=tuple(self._extra_variables))
         return state
@@ -143,10 +150,9 @@ class Optimizer(UpdateSteps):
         """The state as arrays, read from the variables; before `build`, only the rate's part."""
         hyper = self.hyper_state()
         if self._state is None:
-            return OptimizerState(
-                self._iterations.value, hyper, (), (), (), (), schedule=self.scheduled
-            )
-        return jax.tree.map(lambda variable: variable.value, self.state)
+            return OptimizerState(self._iterations.value, hyper, (), (), (), (), self.scheduled)
+        cells = jax.tree.map(lambda variable: variable.value, self.state._replace(hyper={}))
+        return cells._replace(hyper=hyper)
 
     def write_state(self, state: OptimizerState) -> None:
         """Put a pure state into the variables; hyperparameters stay what they are."""
@@ -155,14 +161,25 @@ class Optimizer(UpdateSteps):
             cell.assign(value)
 
     def update_built(
-        self, grads: Sequence[Any], state: OptimizerState, params: Sequence[Any]
-    ) -> tuple[list[Any], OptimizerState]:
-        """`update` for the built variables: with their decay mask and constraints. Pure."""
-        new, state = self.update_leaves(grads, state, params, self.decayed)
+        self, grads: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
+        """`update` for the built variables: with their names and constraints. Pure."""
+        new, state = self.update_leaves(grads, state, params, self.tensors, objective)
         for i, variable in enumerate(self._trainable_variables):
             if variable.constraint is not None and grads[i] is not None:
                 new[i] = variable.constraint(new[i])
         return new, state
+
+    def applied_rates(self, state: OptimizerState) -> dict[str, Any]:
+        """The rate that the last step applied, as the logs name it; pure."""
+        last = state._replace(iterations=jnp.maximum(state.iterations - 1, 0))
+        return {"learning_rate": self.rate_at(last)}
+
+    @property
+    def free_rate(self) -> str:
+        """Which factor of the rate is free to be set: the constant, or the multiplier."""
+        return "learning_rate" if self.schedule is None else "rate_multiplier"
 
     @property
     def rate(self) -> float:
@@ -178,13 +195,16 @@ class Optimizer(UpdateSteps):
         return self._iterations
 
     def apply(
-        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None
-    ) -> None:
+        self, grads: Sequence[Any], trainable_variables: Sequence[Variable] | None = None,
+        objective: Objective | None = None,
+    ) -> None:  # fmt: skip
         """Apply gradients to the variables, in place.
 
         Args:
             grads: one gradient, or None, for each variable.
             trainable_variables: the variables; those of `build` where None.
+            objective: `(arrays) -> (loss, grads)` on the same batch, for optimizers that
+                look at it again; a pure function, parallel to the variables of `build`.
 
         Raises:
             ValueError: unknown variables, or gradients and variables do not pair up.
@@ -207,9 +227,12 @@ class Optimizer(UpdateSteps):
         by_variable = {id(v): g for v, g in zip(variables, arrays, strict=True)}
         ordered = [by_variable.get(id(v)) for v in self._trainable_variables]
         params = [v.value for v in self._trainable_variables]
-        if self._compiled is None:
-            self._compiled = jax.jit(self.update_built)
-        new, state = self._compiled(ordered, self.cells_now(), params)
+        if objective is not None:  # a function of this batch: nothing to keep compiled
+            new, state = self.update_built(ordered, self.cells_now(), params, objective)
+        else:
+            if self._compiled is None:
+                self._compiled = jax.jit(self.update_built)
+            new, state = self._compiled(ordered, self.cells_now(), params)
         for variable, value in zip(self._trainable_variables, new, strict=True):
             variable.assign(value)
         self.write_state(state)
@@ -281,6 +304,61 @@ class Optimizer(UpdateSteps):
             return self._iterations.value // self.gradient_accumulation_steps
         return self._iterations
 
+    def set_hyperparameter(self, name: str, value: Any) -> None:
+        """Set a numeric hyperparameter by name, as `optimizer.name = value` does.
+
+        Raises:
+            ValueError: no such hyperparameter, or a value outside its interval.
+        """
+        known = [n for n, declaration in self.hypers.items() if declaration.traced]
+        if name not in known:
+            raise errors.unknown(f"hyperparameter of {type(self).__name__}", name, known)
+        setattr(self, name, value)
+
+    def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Called by `fit` after every epoch, with its logs."""
+
+    def move_to_evaluation(self) -> None:
+        """Let the built variables hold the weights to use, where they differ; see below.
+
+        Methods such as schedule-free train one point and are meant to be used at another
+        (`trains_elsewhere`). `fit` moves by itself: whoever looks at a model, from an
+        epoch's end on, sees the weights to use. A training loop of your own that calls
+        `apply` works at the weights to train and moves before it evaluates.
+        """
+        if not self.trains_elsewhere:
+            return
+        variables = self._trainable_variables
+        trained = [v.value for v in variables]
+        used = jax.jit(self._to_evaluation)(trained, self.cells_now())
+        for variable, value in zip(variables, used, strict=True):
+            variable.assign(value)
+        self._aside = [(v.value, y) for v, y in zip(variables, trained, strict=True)]
+
+    def move_to_training(self) -> None:
+        """Let the built variables hold the weights to train again.
+
+        To the same bits as before `move_to_evaluation`, unless a weight was set since: then
+        the weights to train are computed from those that stand there now.
+        """
+        if not self.trains_elsewhere:
+            return
+        variables, aside = self._trainable_variables, self._aside
+        self._aside = []
+        if aside and all(v.value is x for v, (x, _) in zip(variables, aside, strict=True)):
+            values = [y for _, y in aside]
+        else:
+            used = [v.value for v in variables]
+            values = jax.jit(self._to_training)(used, self.cells_now())
+        for variable, value in zip(variables, values, strict=True):
+            variable.assign(value)
+
+    def _to_evaluation(self, params: Sequence[Any], state: OptimizerState) -> list[Any]:
+        return self.evaluation_leaves(params, state, self.tensors)
+
+    def _to_training(self, params: Sequence[Any], state: OptimizerState) -> list[Any]:
+        return self.training_leaves(params, state, self.tensors)
+
     def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
         """At the end of training: the weights become their averages, with `use_ema`."""
         if self.use_ema and self.built:
@@ -288,9 +366,8 @@ class Optimizer(UpdateSteps):
                 variable.assign(average.value)
 
     def scale_loss(self, loss: Any) -> Any:
-        """The loss times `loss_scale_factor`, to be differentiated."""
-        factor = self._cells.get("loss_scale_factor")
-        return loss if factor is None else loss * factor.value
+        """The loss as it is to be differentiated: times the loss scale, if there is one."""
+        return self.scaled_loss(loss, self.cells_now())
 
     # -- which weights decay ---------------------------------------------------------
 
@@ -312,11 +389,11 @@ class Optimizer(UpdateSteps):
         self._excluded = (list(var_list or []), "|".join(listed) or None)
 
     @property
-    def decayed(self) -> list[bool]:
-        """Which of the built variables weight decay applies to."""
+    def tensors(self) -> list[Tensor]:
+        """The built variables as a step knows them: their paths, and whether they decay."""
         excluded, pattern = self._excluded
         ids = {id(variable) for variable in excluded}
         return [
-            id(v) not in ids and not (pattern and re.search(pattern, v.name))
+            Tensor(v.path, id(v) not in ids and not (pattern and re.search(pattern, v.name)))
             for v in self._trainable_variables
         ]

@@ -17,7 +17,10 @@ import jax.numpy as jnp
 
 from talweg.core import errors
 from talweg.optimizers import transforms
-from talweg.optimizers.hyperparameters import Hyperparameters, Scheduled
+from talweg.optimizers.hyperparameters import Hyperparameters, Schedules
+
+# `(parameters) -> (loss, gradients)` on the batch of this step.
+Objective = Callable[[Any], tuple[Any, Any]]
 
 
 class OptimizerState(NamedTuple):
@@ -30,7 +33,9 @@ class OptimizerState(NamedTuple):
         shared: what the rule keeps once for all tensors.
         average: the exponential average of each tensor; empty without `use_ema`.
         accumulated: the sum of gradients; empty without accumulation.
-        schedule: the schedule of the rate, static; None where the rate is constant.
+        schedules: the hyperparameters that follow a schedule, static.
+        inner: the states of the optimizers that this one is composed of; their
+            hyperparameters stand in `hyper`.
     """
 
     iterations: Any
@@ -39,7 +44,38 @@ class OptimizerState(NamedTuple):
     shared: Any
     average: tuple[Any, ...]
     accumulated: tuple[Any, ...]
-    schedule: Scheduled | None = None
+    schedules: Schedules
+    inner: tuple[Any, ...] = ()
+
+
+class Factors(NamedTuple):
+    """What a part of the model changes about a step: scalars, over the optimizer's own.
+
+    Attributes:
+        rate: the last factor of the law of the rate.
+        decay: the factor of the weight decay.
+        clip: the factor of the limit of clipping.
+        frozen: whether the part stands still, a bool.
+    """
+
+    rate: Any
+    decay: Any
+    clip: Any
+    frozen: Any
+
+
+class Tensor(NamedTuple):
+    """What a step knows of one tensor, beside its value.
+
+    Attributes:
+        name: its path, "encoder/kernel".
+        decays: whether weight decay applies to it.
+        factors: those of the part that it belongs to; None for the model as a whole.
+    """
+
+    name: str
+    decays: bool = True
+    factors: Factors | None = None
 
 
 class GradientTransformation(NamedTuple):
@@ -55,11 +91,15 @@ class Functional(Hyperparameters):
     rule: ClassVar[Callable[..., tuple[Any, Any]]]
     # Slots that Keras lists after those of all tensors, in place of interleaved.
     trailing_slots: ClassVar[tuple[str, ...]] = ()
+    # Whether a step asks for the loss or the gradient again, by `h.objective`.
+    needs_objective: ClassVar[bool] = False
+    # Whether the weights to evaluate are others than those that are trained.
+    trains_elsewhere: ClassVar[bool] = False
 
     # -- what a subclass defines, beside `rule` --------------------------------------
 
     def init_slots(self, p: Any, h: Any) -> Any:
-        """What the rule keeps for one tensor before the first step, a NamedTuple."""
+        """What the rule keeps for the tensor `h.name` before the first step, a NamedTuple."""
         return ()
 
     def init_shared(self, params: Sequence[Any], h: Any) -> Any:
@@ -69,6 +109,14 @@ class Functional(Hyperparameters):
     def advance(self, shared: Any, h: Any, t: Any) -> Any:
         """The shared state of step `t`; its fields are given to the rule in `h`."""
         return shared
+
+    def evaluated(self, p: Any, s: Any, h: Any) -> Any:
+        """The tensor to evaluate with, from the one that is trained."""
+        return p
+
+    def trained(self, x: Any, s: Any, h: Any) -> Any:
+        """The tensor to train, from the one to evaluate with: the inverse of `evaluated`."""
+        return x
 
     def apply_rule(
         self, grads: Sequence[Any], params: Sequence[Any], slots: Sequence[Any],
@@ -81,8 +129,10 @@ class Functional(Hyperparameters):
             params: parameters, decayed already.
             slots: what the rule kept for each tensor.
             shared: what it kept for all.
-            h: hyperparameters by name; `h.learning_rate` is the rate to apply and
-                `h.positions` says which tensors of the tree these are.
+            h: hyperparameters by name. Lists parallel to `params`: `h.rates`, the rate of
+                each tensor, `h.names`, its path, and `h.positions`, its place in the tree.
+                `h.objective(params)` gives the loss and the gradients for other values of
+                these tensors; None where the caller cannot.
             t: the number of this step, from 1, a float32 scalar.
 
         Returns:
@@ -91,8 +141,10 @@ class Functional(Hyperparameters):
         shared = self.advance(shared, h, t)
         new: list[Any] = []
         kept: list[Any] = []
-        for g, p, s in zip(grads, params, slots, strict=True):
-            update, slot = type(self).rule(g, p, s, _cast(h, shared, p.dtype), t.astype(p.dtype))
+        each = zip(grads, params, slots, h.names, h.rates, strict=True)
+        for g, p, s, name, rate in each:
+            own = _of_tensor(h, shared, p.dtype, name, rate)
+            update, slot = self.rule(g, p, s, own, t.astype(p.dtype))
             new.append(p + update)
             kept.append(slot)
         return new, kept, shared
@@ -107,40 +159,57 @@ class Functional(Hyperparameters):
             hyper: hyperparameters that differ from the optimizer's own, as arrays; over
                 their leading axis `jax.vmap` makes a population.
         """
-        leaves = [wide(jnp.asarray(leaf)) for leaf in jax.tree.leaves(params)]
-        values = {**self.hyper_state(), **(hyper or {})}
-        h = self._namespace(values, jnp.float32(0))
+        return self.init_leaves(jax.tree.leaves(params), tensors_of(params), hyper)
+
+    def init_leaves(
+        self, params: Sequence[Any], tensors: Sequence[Tensor], hyper: dict[str, Any] | None = None
+    ) -> OptimizerState:
+        """`init` over lists."""
+        leaves = [wide(jnp.asarray(leaf)) for leaf in params]
+        stored = {**self.hyper_state(), **(hyper or {})}
+        h = self._namespace({**stored, **self.scheduled.at(jnp.int32(0))}, jnp.float32(0))
+        h.names = [tensor.name for tensor in tensors]
         accumulate = self.gradient_accumulation_steps is not None
         return OptimizerState(
             iterations=jnp.int32(0),
-            hyper=values,
-            slots=tuple(self.init_slots(leaf, h) for leaf in leaves),
+            hyper=stored,
+            slots=tuple(
+                self.init_slots(leaf, SimpleNamespace(**{**vars(h), "name": name}))
+                for leaf, name in zip(leaves, h.names, strict=True)
+            ),
             shared=self.init_shared(leaves, h),
             # Copies: the average must not share a buffer that a step may reuse.
             average=tuple(leaf.copy() for leaf in leaves) if self.use_ema else (),
             accumulated=tuple(jnp.zeros_like(leaf) for leaf in leaves) if accumulate else (),
-            schedule=self.scheduled,
+            schedules=self.scheduled,
         )
 
-    @property
-    def scheduled(self) -> Scheduled | None:
-        """The schedule as it stands in the pure state."""
-        return None if self.schedule is None else Scheduled(self.schedule)
-
-    def update(self, grads: Any, state: OptimizerState, params: Any) -> tuple[Any, OptimizerState]:
+    def update(
+        self, grads: Any, state: OptimizerState, params: Any, objective: Objective | None = None
+    ) -> tuple[Any, OptimizerState]:
         """One step: new parameters and new state.
 
         Args:
             grads: the gradients, a tree like `params`; None where there is none.
             state: what `init` or the last `update` returned.
             params: any pytree of arrays.
+            objective: `(params) -> (loss, grads)` on the same batch, for optimizers that
+                look at it again.
 
         Raises:
-            ValueError: no gradient at all.
+            ValueError: no gradient at all, or no objective where one is needed.
         """
         leaves, tree = jax.tree.flatten(params)
-        gradients = tree.flatten_up_to(grads)
-        new, state = self.update_leaves(gradients, state, leaves, [True] * len(leaves))
+
+        def among_leaves(leaves: Any) -> tuple[Any, Any]:
+            assert objective is not None
+            loss, grads = objective(jax.tree.unflatten(tree, leaves))
+            return loss, tree.flatten_up_to(grads)
+
+        new, state = self.update_leaves(
+            tree.flatten_up_to(grads), state, leaves, tensors_of(params),
+            among_leaves if objective else None,
+        )  # fmt: skip
         return jax.tree.unflatten(tree, new), state
 
     def as_optax(self) -> GradientTransformation:
@@ -162,11 +231,13 @@ class Functional(Hyperparameters):
         gradients: Sequence[Any],
         state: OptimizerState,
         params: Sequence[Any],
-        decayed: Sequence[bool],
+        tensors: Sequence[Tensor],
+        objective: Objective | None = None,
     ) -> tuple[list[Any], OptimizerState]:
-        """One step over lists; `decayed` says which tensors weight decay applies to."""
+        """`update` over lists."""
         if not gradients:  # a model without trainable weights
             return [], state
+        self.check_objective(objective)
         present = [i for i, gradient in enumerate(gradients) if gradient is not None]
         if not present:
             raise ValueError(
@@ -177,32 +248,81 @@ class Functional(Hyperparameters):
         grads = [jnp.asarray(gradients[i], wide(params[i]).dtype) for i in present]
         if "loss_scale_factor" in state.hyper:
             grads = [g / state.hyper["loss_scale_factor"].astype(g.dtype) for g in grads]
-        if self.gradient_accumulation_steps is None:
-            new, state = self._step(present, grads, state, params, decayed)
-        else:
-            new, state = self._accumulate(present, grads, state, params, decayed)
+        step = self._step if self.gradient_accumulation_steps is None else self._accumulate
+        new, state = step(present, grads, state, params, tensors, objective)
         if self.use_ema:
             new, state = self._average(new, state)
         return new, state._replace(iterations=state.iterations + 1)
+
+    def check_objective(self, objective: Objective | None) -> None:
+        """Refuse a step that cannot look at the loss again, where it must."""
+        if self.needs_objective and objective is None:
+            raise errors.invalid(
+                type(self).__name__, "objective", "`(params) -> (loss, grads)`", objective,
+                "It looks at the loss more than once a step: train with fit(), or pass "
+                "objective= to update() or apply().",
+            )  # fmt: skip
+
+    def scaled_loss(self, loss: Any, state: OptimizerState) -> Any:
+        """The loss as it is to be differentiated; pure."""
+        factor = state.hyper.get("loss_scale_factor")
+        return loss if factor is None else loss * factor
+
+    def evaluation_leaves(
+        self, params: Sequence[Any], state: OptimizerState, tensors: Sequence[Tensor]
+    ) -> list[Any]:
+        """The weights to evaluate with, from those that are trained; pure."""
+        return self._elsewhere(self.evaluated, params, state, tensors)
+
+    def training_leaves(
+        self, params: Sequence[Any], state: OptimizerState, tensors: Sequence[Tensor]
+    ) -> list[Any]:
+        """The weights to train, from those to evaluate with; pure."""
+        return self._elsewhere(self.trained, params, state, tensors)
+
+    def _elsewhere(
+        self, way: Callable[..., Any], params: Sequence[Any], state: OptimizerState,
+        tensors: Sequence[Tensor],
+    ) -> list[Any]:  # fmt: skip
+        if not self.trains_elsewhere:
+            return list(params)
+        h = self._namespace(self.values_at(state), self.rate_at(state))
+        moved: list[Any] = []
+        for p, s, tensor in zip(map(jnp.asarray, params), state.slots, tensors, strict=True):
+            dtype = wide(p).dtype
+            own = _of_tensor(h, state.shared, dtype, tensor.name, h.learning_rate)
+            moved.append(way(wide(p), s, own).astype(p.dtype))
+        return moved
 
     # -- the parts of a step ---------------------------------------------------------
 
     def _step(
         self, present: Sequence[int], gradients: Sequence[Any], state: OptimizerState,
-        params: Sequence[Any], decayed: Sequence[bool],
+        params: Sequence[Any], tensors: Sequence[Tensor], objective: Objective | None,
     ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
         """Clip, decay and apply the rule to the tensors that have a gradient."""
-        rate = self.rate_at(state)
+        rate, values = self.rate_at(state), self.values_at(state)
         t = (state.iterations // (self.gradient_accumulation_steps or 1) + 1).astype(jnp.float32)
-        moved = [wide(params[i]) for i in present]
-        grads = self._clip(gradients, state.hyper)
-        if "weight_decay" in state.hyper:
-            mask = [decayed[i] for i in present]
-            moved = transforms.decay(moved, mask, rate, state.hyper["weight_decay"])
-        h = self._namespace(state.hyper, rate)
-        h.positions = present
-        slots = [state.slots[i] for i in present] if state.slots else [()] * len(present)
-        moved, slots, shared = self.apply_rule(grads, moved, slots, state.shared, h, t)
+        before = [wide(params[i]) for i in present]
+        factors = [tensors[i].factors for i in present]
+        rates = [rate if f is None else rate * f.rate for f in factors]
+        grads = self._clip(gradients, values, factors)
+        moved = before
+        if "weight_decay" in values:
+            decay = values["weight_decay"]
+            decays = [decay if f is None else decay * f.decay for f in factors]
+            mask = [tensors[i].decays for i in present]
+            moved = transforms.decay(moved, mask, rates, decays)
+        h = self._namespace(values, rate)
+        h.positions, h.rates = present, rates
+        h.names = [tensors[i].name for i in present]
+        h.objective = objective and _among(objective, params, present)
+        old_slots = [state.slots[i] for i in present] if state.slots else [()] * len(present)
+        moved, slots, shared = self.apply_rule(grads, moved, old_slots, state.shared, h, t)
+        for k, f in enumerate(factors):
+            if f is not None:
+                moved[k] = jnp.where(f.frozen, before[k], moved[k])
+                slots[k] = _held(f.frozen, old_slots[k], slots[k])
         moved = [m.astype(params[i].dtype) for i, m in zip(present, moved, strict=True)]
         if state.slots:
             state = state._replace(slots=tuple(_replaced(state.slots, present, slots)))
@@ -210,7 +330,7 @@ class Functional(Hyperparameters):
 
     def _accumulate(
         self, present: Sequence[int], gradients: Sequence[Any], state: OptimizerState,
-        params: Sequence[Any], decayed: Sequence[bool],
+        params: Sequence[Any], tensors: Sequence[Tensor], objective: Objective | None,
     ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
         """Add to the sums; every so many times, step along their mean."""
         steps = self.gradient_accumulation_steps or 1
@@ -219,7 +339,7 @@ class Functional(Hyperparameters):
         def move(operand: Any) -> Any:
             sums, state, params = operand
             means = [total / steps for total in sums]
-            new, state = self._step(present, means, state, params, decayed)
+            new, state = self._step(present, means, state, params, tensors, objective)
             zeros = [jnp.zeros_like(total) for total in sums]
             kept = tuple(_replaced(state.accumulated, present, zeros))
             return new, state._replace(accumulated=kept)
@@ -237,25 +357,25 @@ class Functional(Hyperparameters):
     ) -> tuple[list[Any], OptimizerState]:
         """Move the averages; every so many steps, the weights become them."""
         count = state.iterations // (self.gradient_accumulation_steps or 1)
-        average = transforms.moving_average(
-            state.average, params, state.hyper["ema_momentum"], count
-        )
+        momentum = self.values_at(state)["ema_momentum"]
+        average = transforms.moving_average(state.average, params, momentum, count)
         new = list(params)
         if self.ema_overwrite_frequency:
             due = (count + 1) % self.ema_overwrite_frequency == 0
             new = [jnp.where(due, a.astype(p.dtype), p) for a, p in zip(average, new, strict=True)]
         return new, state._replace(average=tuple(average))
 
-    def _clip(self, gradients: Sequence[Any], hyper: dict[str, Any]) -> list[Any]:
-        if "clipnorm" in hyper:
-            limit = hyper["clipnorm"]
-            return [transforms.clip_by_norm(g, limit.astype(g.dtype)) for g in gradients]
-        if "global_clipnorm" in hyper:
-            return transforms.clip_by_global_norm(gradients, hyper["global_clipnorm"])
-        if "clipvalue" in hyper:
-            limit = hyper["clipvalue"]
-            return [jnp.clip(g, -limit.astype(g.dtype), limit.astype(g.dtype)) for g in gradients]
-        return list(gradients)
+    def _clip(
+        self, gradients: Sequence[Any], values: dict[str, Any], factors: Sequence[Factors | None]
+    ) -> list[Any]:
+        kind = next((k for k in ("clipnorm", "global_clipnorm", "clipvalue") if k in values), None)
+        if kind is None:
+            return list(gradients)
+        limits = [values[kind] if f is None else values[kind] * f.clip for f in factors]
+        if kind == "global_clipnorm":
+            return transforms.clip_by_global_norm(gradients, limits)
+        clip = transforms.clip_by_norm if kind == "clipnorm" else transforms.clip_by_value
+        return [clip(g, limit.astype(g.dtype)) for g, limit in zip(gradients, limits, strict=True)]
 
     def _namespace(self, hyper: dict[str, Any], rate: Any) -> SimpleNamespace:
         statics = {
@@ -270,6 +390,12 @@ def wide(array: jax.Array) -> jax.Array:
     return array.astype(jnp.float32) if narrow else array
 
 
+def tensors_of(params: Any) -> list[Tensor]:
+    """The tensors of a pytree, named by their paths."""
+    paths = jax.tree_util.tree_flatten_with_path(params)[0]
+    return [Tensor(jax.tree_util.keystr(path, simple=True, separator="/")) for path, _ in paths]
+
+
 def _replaced(items: Sequence[Any], positions: Sequence[int], new: Sequence[Any]) -> list[Any]:
     result = list(items)
     for position, item in zip(positions, new, strict=True):
@@ -277,9 +403,33 @@ def _replaced(items: Sequence[Any], positions: Sequence[int], new: Sequence[Any]
     return result
 
 
-def _cast(h: SimpleNamespace, shared: Any, dtype: Any) -> SimpleNamespace:
-    """Hyperparameters and shared values as scalars of the tensor's own type."""
+def _held(frozen: Any, old: Any, new: Any) -> Any:
+    return jax.tree.map(lambda o, n: jnp.where(frozen, o, n), old, new)
+
+
+def _among(objective: Objective, params: Sequence[Any], present: Sequence[int]) -> Objective:
+    """An objective of the tensors that have a gradient; the others stay."""
+
+    def of_present(moved: Sequence[Any]) -> tuple[Any, list[Any]]:
+        narrow = [m.astype(params[i].dtype) for i, m in zip(present, moved, strict=True)]
+        loss, grads = objective(_replaced(params, present, narrow))
+        return loss, [
+            jnp.zeros_like(m) if grads[i] is None else grads[i].astype(m.dtype)
+            for i, m in zip(present, moved, strict=True)
+        ]
+
+    return of_present
+
+
+def _of_tensor(
+    h: SimpleNamespace, shared: Any, dtype: Any, name: str, rate: Any
+) -> SimpleNamespace:
+    """Hyperparameters and shared values as scalars of one tensor's own type."""
     fields = {**vars(h), **(shared._asdict() if shared != () else {})}
-    return SimpleNamespace(
-        **{k: v.astype(dtype) if isinstance(v, jax.Array) else v for k, v in fields.items()}
-    )
+    own = {
+        key: value.astype(dtype)
+        if isinstance(value, jax.Array) and jnp.issubdtype(value.dtype, jnp.floating)
+        else value
+        for key, value in fields.items()
+    }
+    return SimpleNamespace(**{**own, "name": name, "learning_rate": rate.astype(dtype)})

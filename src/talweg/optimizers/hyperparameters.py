@@ -33,16 +33,29 @@ RATE = "[0, 1e10]"
 
 @jax.tree_util.register_static
 @dataclass(frozen=True, eq=False)
-class Scheduled:
-    """A schedule as a pytree without leaves: another schedule is another program."""
+class Schedules:
+    """Schedules by the name of what follows them, as a pytree without leaves.
 
-    schedule: LearningRateSchedule
+    Another schedule is another program.
+    """
+
+    by_name: dict[str, LearningRateSchedule]
+
+    def at(self, step: Any) -> dict[str, jax.Array]:
+        """Their values at a step, float32 scalars."""
+        return {
+            name: jnp.asarray(schedule(step), jnp.float32)
+            for name, schedule in self.by_name.items()
+        }
+
+    def _identity(self) -> tuple[tuple[str, int], ...]:
+        return tuple((name, id(schedule)) for name, schedule in self.by_name.items())
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Scheduled) and other.schedule is self.schedule
+        return isinstance(other, Schedules) and other._identity() == self._identity()
 
     def __hash__(self) -> int:
-        return id(self.schedule)
+        return hash(self._identity())
 
 
 class Hyperparameters(Declared):
@@ -73,14 +86,15 @@ class Hyperparameters(Declared):
                 f"{owner}: decay is no argument any more. Give a schedule: learning_rate="
                 "schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)."
             )
-        self.schedule: LearningRateSchedule | None = None
         self._cells: dict[str, Variable] = {}
         self._rate_callable: Callable[[], Any] | None = None
         self._warned_of_zero = False
         self._switched_off: frozenset[str] = frozenset()
         super().__init__(*args, **kwargs)
         clippers = ("clipnorm", "clipvalue", "global_clipnorm")
-        given = {name: self._values[name] for name in clippers if self._values[name] is not None}
+        given = {
+            name: self._values[name] for name in clippers if self._values.get(name) is not None
+        }
         if len(given) > 1:
             raise ValueError(
                 f"{owner}: Only one of `clipnorm`, `clipvalue` and `global_clipnorm` can be set, "
@@ -99,15 +113,35 @@ class Hyperparameters(Declared):
         """Whether there is state, so that the structure of the program is settled."""
         return False
 
+    @property
+    def schedules(self) -> dict[str, LearningRateSchedule]:
+        """The hyperparameters that follow a schedule."""
+        pairs = ((name, self._values.get(name)) for name in self.hypers)
+        return {name: value for name, value in pairs if isinstance(value, LearningRateSchedule)}
+
+    @property
+    def schedule(self) -> LearningRateSchedule | None:
+        """The schedule of the rate; None where it is constant."""
+        return self.schedules.get("learning_rate")
+
+    @property
+    def scheduled(self) -> Schedules:
+        """The schedules as they stand in the pure state."""
+        return Schedules(self.schedules)
+
+    def uses(self, name: str) -> bool:
+        """Whether a hyperparameter that is off at zero has a part in the program."""
+        return bool(self._values[name])
+
     def read_hyper(self, declaration: Hyper) -> Any:
-        """A number as given, the Variable of a constant rate, or the schedule's rate now."""
+        """A number as given, the Variable of a constant rate, or a schedule's value now."""
         name = declaration.name
+        given = self._values.get(name)
+        if isinstance(given, LearningRateSchedule):
+            return given(self._iterations.value)
         if name == "learning_rate":
-            if self.schedule is not None:
-                return self.schedule(self._iterations.value)
             self._ask_callable()
             return self._cells[name]
-        given = self._values.get(name)
         if name not in self._cells:
             return given
         value = self._cells[name].value
@@ -119,9 +153,16 @@ class Hyperparameters(Declared):
     def write_hyper(self, declaration: Hyper, value: Any) -> None:
         """Check and set; takes effect at the next step, without recompiling."""
         name = declaration.name
-        if name == "learning_rate" and not self._take_rate(value):
+        if declaration.traced and isinstance(value, dict):
+            value = deserialize_keras_object(cast(Any, value))
+        if declaration.traced and isinstance(value, LearningRateSchedule):
+            self._follow(declaration, value)
+            return
+        if name == "learning_rate" and self._takes_live_rate(declaration, value):
             return
         number = declaration.check(type(self).__name__, value)
+        if isinstance(self._values.get(name), LearningRateSchedule):
+            raise self._follows_already(name, value)
         if name in self._values:
             self._check_structure(declaration, number)
         self._values[name] = number
@@ -132,7 +173,33 @@ class Hyperparameters(Declared):
         else:
             self._cells[name] = self._cell(declaration, number)
         if name == "learning_rate":
+            self._rate_callable = None
             self._warn_of_zero(number)
+
+    def _follow(self, declaration: Hyper, schedule: LearningRateSchedule) -> None:
+        """Let a hyperparameter follow a schedule from here on."""
+        owner, name = type(self).__name__, declaration.name
+        if name == "rate_multiplier":
+            raise errors.wrong_type(
+                owner, name, "a number", schedule, "Give the schedule to learning_rate."
+            )
+        if name != "learning_rate":
+            declaration.check(owner, np.asarray(schedule(0)))
+            if name in self._values:
+                self._check_structure(declaration, schedule)
+        self._cells.pop(name, None)
+        self._values[name] = schedule
+        if name == "learning_rate":
+            self._rate_callable = None
+
+    def _follows_already(self, name: str, value: Any) -> TypeError:
+        remedy = "Set rate_multiplier to scale the schedule, or assign another schedule."
+        if name != "learning_rate":
+            remedy = "Assign another schedule."
+        return TypeError(
+            f"{type(self).__name__}: {name} follows {type(self._values[name]).__name__} and "
+            f"cannot be set to {errors.shown(value)}. {remedy}"
+        )
 
     def _check_structure(self, declaration: Hyper, number: Any) -> None:
         """Refuse a change after which the program would be another one."""
@@ -157,37 +224,21 @@ class Hyperparameters(Declared):
 
     # -- the rate --------------------------------------------------------------------
 
-    def _take_rate(self, value: Any) -> bool:
-        """Adopt a schedule, a callable or a Variable; True if `value` is a plain number."""
+    def _takes_live_rate(self, declaration: Hyper, value: Any) -> bool:
+        """Adopt a callable or the user's own Variable; False if `value` is neither."""
         owner = type(self).__name__
-        declaration = self.hypers["learning_rate"]
-        if isinstance(value, dict):
-            value = deserialize_keras_object(cast(Any, value))
-        if isinstance(value, LearningRateSchedule):
-            self.schedule, self._rate_callable = value, None
-            self._cells.pop("learning_rate", None)
-            self._values["learning_rate"] = value
-            return False
-        if isinstance(value, Variable) and not self._values.keys() & {"learning_rate"}:
+        if isinstance(value, Variable) and "learning_rate" not in self._values:
             number = declaration.check(owner, value)
             value.validator = partial(declaration.check, owner)
             self._adopt(number, value)
-            return False
-        if callable(value):
+            return True
+        if callable(value) and not isinstance(value, Variable):
             self._check_callable(value)
             number = declaration.check(owner, value())
-            self.schedule, self._rate_callable = None, value
+            self._rate_callable = value
             self._adopt(number, self._cell(declaration, number))
-            return False
-        if self.schedule is not None:
-            raise TypeError(
-                f"{owner}: learning_rate follows {type(self.schedule).__name__} and cannot be set "
-                f"to {errors.shown(value)}. Set rate_multiplier to scale the schedule, or assign "
-                "another schedule."
-            )
-        declaration.check(owner, value)
-        self._rate_callable = None
-        return True
+            return True
+        return False
 
     def _adopt(self, number: float, cell: Variable) -> None:
         self._cells["learning_rate"] = cell
@@ -220,13 +271,13 @@ class Hyperparameters(Declared):
         self._ask_callable()
         return {name: cell.value for name, cell in self._cells.items()}
 
+    def values_at(self, state: Any) -> dict[str, jax.Array]:
+        """The numeric hyperparameters of a pure state, those of schedules included."""
+        return {**state.hyper, **state.schedules.at(state.iterations)}
+
     def rate_at(self, state: Any) -> jax.Array:
         """The law of the rate, a float32 scalar, for a pure state."""
-        if state.schedule is None:
-            base = state.hyper["learning_rate"]
-        else:
-            base = jnp.asarray(state.schedule.schedule(state.iterations), jnp.float32)
-        return base * state.hyper["rate_multiplier"]
+        return self.values_at(state)["learning_rate"] * state.hyper["rate_multiplier"]
 
     lr = property(
         lambda self: self.learning_rate,
@@ -237,12 +288,12 @@ class Hyperparameters(Declared):
     # -- config ----------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """The arguments that make an equal optimizer; the rate as float32 or a record."""
-        config = super().get_config()
-        if self.schedule is not None:
-            config["learning_rate"] = serialize_keras_object(self.schedule)
-        else:
+        """The arguments that make an equal optimizer; the rate as float32, schedules as records."""
+        config = {k: self.read_hyper(h) for k, h in self.hypers.items() if h.init}
+        if "learning_rate" in self._cells:
             config["learning_rate"] = float(self._cells["learning_rate"].value)
+        for name, schedule in self.schedules.items():
+            config[name] = serialize_keras_object(schedule)
         return config
 
     @classmethod
@@ -253,7 +304,7 @@ class Hyperparameters(Declared):
 
     def __repr__(self) -> str:
         config = self.get_config()
-        if isinstance(config["learning_rate"], float):
+        if isinstance(config.get("learning_rate"), float):
             config["learning_rate"] = float(f"{config['learning_rate']:.7g}")
         shown = (
             f"{name}={config[name]!r}"

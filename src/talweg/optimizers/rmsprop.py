@@ -71,4 +71,5 @@ class RMSprop(Optimizer):
 
     def init_slots(self, p: jax.Array, h: Any) -> Slots:
         zeros = jnp.zeros_like(p)
-        return Slots(zeros, zeros if self.momentum else None, zeros if self.centered else None)
+        momentum = zeros if self.uses("momentum") else None
+        return Slots(zeros, momentum, zeros if self.centered else None)

@@ -53,4 +53,4 @@ class SGD(Optimizer):
     rule = staticmethod(sgd)
 
     def init_slots(self, p: jax.Array, h: Any) -> Any:
-        return Slots(jnp.zeros_like(p)) if self.momentum else ()
+        return Slots(jnp.zeros_like(p)) if self.uses("momentum") else ()

@@ -26,25 +26,32 @@ def clip_by_norm(gradient: jax.Array, limit: Any) -> jax.Array:
     return gradient * limit / jnp.maximum(norm, limit)
 
 
-def clip_by_global_norm(gradients: Sequence[Any], limit: Any) -> Arrays:
-    """All tensors scaled by one factor, so that their joint norm is at most `limit`.
+def clip_by_value(gradient: jax.Array, limit: Any) -> jax.Array:
+    """`max(-limit, min(limit, g))` for each component."""
+    return jnp.clip(gradient, -limit, limit)
+
+
+def clip_by_global_norm(gradients: Sequence[Any], limits: Sequence[Any]) -> Arrays:
+    """All tensors scaled so that their joint norm is at most the limit of each.
 
     A joint norm that is not finite makes every gradient NaN, so that it is noticed.
     """
     norm = global_norm(gradients)
     finite = jnp.where(jnp.isfinite(norm), 1.0, jnp.nan)
-    scale = limit * jnp.minimum(1.0 / norm, 1.0 / limit) * finite
-    return [g * scale.astype(g.dtype) for g in gradients]
+    scales = [limit * jnp.minimum(1.0 / norm, 1.0 / limit) * finite for limit in limits]
+    return [g * scale.astype(g.dtype) for g, scale in zip(gradients, scales, strict=True)]
 
 
-def decay(parameters: Sequence[Any], mask: Sequence[bool], rate: Any, weight_decay: Any) -> Arrays:
+def decay(
+    parameters: Sequence[Any], mask: Sequence[bool], rates: Sequence[Any], decays: Sequence[Any]
+) -> Arrays:
     """Decoupled weight decay, `p - p * weight_decay * rate`, where the mask is True.
 
     Source: Loshchilov & Hutter, ICLR 2019, arXiv:1711.05101.
     """
     return [
-        p - p * weight_decay.astype(p.dtype) * rate.astype(p.dtype) if chosen else p
-        for p, chosen in zip(parameters, mask, strict=True)
+        p - p * decay.astype(p.dtype) * rate.astype(p.dtype) if chosen else p
+        for p, chosen, rate, decay in zip(parameters, mask, rates, decays, strict=True)
     ]
 
 

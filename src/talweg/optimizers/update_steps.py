@@ -21,7 +21,7 @@ from typing import Any
 from talweg import initializers
 from talweg.core import names
 from talweg.core.variables import Variable, lend
-from talweg.optimizers.functional import Functional, OptimizerState
+from talweg.optimizers.functional import Functional, OptimizerState, Tensor
 
 
 class UpdateSteps(Functional):
@@ -95,9 +95,10 @@ class UpdateSteps(Functional):
         """Subtract from a variable."""
         variable.assign_sub(value)
 
-    def init(self, params: Any, hyper: dict[str, Any] | None = None) -> OptimizerState:
-        """The state before the first step, for any pytree of arrays; see `Functional.init`."""
-        state = super().init(params, hyper)
+    def init_leaves(
+        self, params: Sequence[Any], tensors: Sequence[Tensor], hyper: dict[str, Any] | None = None
+    ) -> OptimizerState:
+        state = super().init_leaves(params, tensors, hyper)
         if self.has_update_step:
             state = state._replace(shared=tuple(v.value for v in self._extra_variables))
         return state

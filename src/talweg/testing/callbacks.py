@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from talweg.callbacks import Callback
+from talweg.core.events import RunEnded
 from talweg.layers import Dense, Input
 from talweg.models import Sequential
 from talweg.testing.problems import assert_same
@@ -60,6 +61,9 @@ def every_hook_can_be_called(make: Make) -> None:
         if name.startswith("on_"):
             numbers = [0] if "epoch" in name or "batch" in name or "block" in name else []
             hook = getattr(callback, name)
+            if name == "on_event":
+                inspect.signature(hook).bind(RunEnded(step=0, reason="finished"))
+                continue
             inspect.signature(hook).bind(*numbers, {})
             inspect.signature(hook).bind(*numbers, logs={})
 

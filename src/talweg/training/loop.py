@@ -6,14 +6,18 @@ for epoch:
             read the cells -> run the block -> write the cells
             tell the callbacks
     validate, tell the callbacks
+
+What happens is told twice: by Keras's hooks, and as events to those who listen (`Teller`).
 """
 
 import contextlib
-from collections.abc import Callable, Generator, Iterable
+import time
+from collections.abc import Callable, Generator
 from typing import Any, Protocol
 
 import numpy as np
 
+from talweg.core import events
 from talweg.data import Batches, Chunk
 from talweg.training.block import Passage, Program
 from talweg.training.interrupt import Interrupt
@@ -44,9 +48,67 @@ class Trainee(Protocol):
         """Forget the batches that the metrics have seen."""
         ...
 
-    def inspect(self, logs: dict[str, Any], passage: Passage) -> dict[str, Any]:
-        """Read the flags in the logs of a step; warn, stop or raise where something is wrong."""
+    def inspect(self, logs: dict[str, Any], passage: Passage) -> tuple[dict[str, Any], str | None]:
+        """Read the flags in the logs of a step; what is wrong, in a sentence, or an error."""
         ...
+
+    @property
+    def diverged(self) -> bool:
+        """Whether the state stands still since a step that was not finite."""
+        ...
+
+    def give_up(self, message: str) -> None:
+        """Nobody mended what `inspect` found: warn and stop."""
+        ...
+
+    def training(self) -> contextlib.AbstractContextManager[None]:
+        """While steps are taken: the cells hold the weights to train, else those to use."""
+        ...
+
+    @property
+    def iterations(self) -> int:
+        """How many steps the optimizer has taken."""
+        ...
+
+    def hyperparameters(self) -> dict[str, Any]:
+        """The arrays of the hyperparameters of this moment, by name."""
+        ...
+
+    def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Tell the optimizer how an epoch went."""
+        ...
+
+
+class Teller:
+    """Tells events to the callbacks that listen; without one it costs nothing.
+
+    A hyperparameter that was set, by whatever hand, is found by looking whether its array
+    is another one than before.
+
+    Args:
+        trainee: what is trained.
+        callbacks: a `CallbackList`.
+    """
+
+    def __init__(self, trainee: Trainee, callbacks: Any):
+        self._trainee, self._callbacks = trainee, callbacks
+        self._listens: bool = callbacks.listens
+        self._known = trainee.hyperparameters() if self._listens else {}
+
+    def __call__(self, kind: type[events.Event], /, **fields: Any) -> None:
+        """Tell one event of this moment."""
+        if self._listens:
+            self._callbacks.on_event(kind(step=self._trainee.iterations, **fields))
+
+    def changes(self) -> None:
+        """Tell which hyperparameters were set since the last time."""
+        if not self._listens:
+            return
+        before, self._known = self._known, self._trainee.hyperparameters()
+        for name, array in self._known.items():
+            old = before.get(name)
+            if old is not None and old is not array and float(old) != float(array):
+                self(events.RateChanged, name=name, before=float(old), after=float(array))
 
 
 def train(
@@ -54,7 +116,7 @@ def train(
     program: Program,
     batches: Batches,
     callbacks: Any,
-    epochs: Iterable[int],
+    epochs: range,
     pace: Pace,
     validate: Callable[[int], dict[str, Any]],
     interrupt: Interrupt,
@@ -72,14 +134,31 @@ def train(
         interrupt: a Ctrl-C that waits for the end of a block.
     """
     trainee.stop_training = False
+    tell = Teller(trainee, callbacks)
+    tell(events.RunStarted, epochs=epochs.stop, steps_per_epoch=batches.steps)
+    try:
+        _train(trainee, program, batches, callbacks, epochs, pace, validate, interrupt, tell)
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        what = "interrupted" if stopped else f"failed: {type(error).__name__}: {error}"
+        tell(events.RunEnded, reason=what)
+        raise
+    tell(events.RunEnded, reason="stopped" if trainee.stop_training else "finished")
+
+
+def _train(
+    trainee: Trainee, program: Program, batches: Batches, callbacks: Any, epochs: range,
+    pace: Pace, validate: Callable[[int], dict[str, Any]], interrupt: Interrupt, tell: Teller,
+) -> None:  # fmt: skip
     callbacks.on_train_begin()
     logs: dict[str, Any] = {}
     for epoch in epochs:
         trainee.reset_metrics()
         callbacks.on_epoch_begin(epoch)
-        blocks = run(trainee, program, batches.epoch(epoch), pace, callbacks, "train", interrupt)
+        chunks = batches.epoch(epoch)
+        blocks = run(trainee, program, chunks, pace, callbacks, "train", interrupt, tell=tell)
         ran = False
-        with contextlib.closing(blocks):
+        with trainee.training(), contextlib.closing(blocks):
             for logs in blocks:  # noqa: B007 - what remains are those of the last block
                 ran = True
                 if trainee.stop_training:
@@ -88,6 +167,8 @@ def train(
             break
         logs = {**logs, **validate(epoch)}
         callbacks.on_epoch_end(epoch, logs)
+        trainee.epoch_done(epoch, logs)
+        tell(events.EpochDone, epoch=epoch, logs=logs)
         if trainee.stop_training:
             break
     callbacks.on_train_end(logs)
@@ -102,6 +183,7 @@ def run(
     phase: str,
     interrupt: Interrupt,
     announced: bool = True,
+    tell: Teller | None = None,
 ) -> Generator[dict[str, Any], None, None]:
     """Run all chunks block by block; yields the logs after each block.
 
@@ -117,6 +199,7 @@ def run(
         phase: "train" or "test", whose batch hooks are called.
         interrupt: a Ctrl-C that waits for the end of a block.
         announced: whether `on_block_end` is called.
+        tell: where the events of training go.
     """
     begin = getattr(callbacks, f"on_{phase}_batch_begin")
     end = getattr(callbacks, f"on_{phase}_batch_end")
@@ -134,16 +217,28 @@ def run(
             while passage.longest:
                 count = pace.next(passage.longest)
                 begin(step)
+                if tell:
+                    tell.changes()
+                began = time.perf_counter()
                 state, history = passage.advance(trainee.read_state(), count)
                 trainee.write_state(state)
                 pace.done(count)
                 logs: dict[str, Any] = {}
+                alarm: str | None = None
                 for i, values in enumerate(history):
                     if i:
                         begin(step + i)
-                    logs = trainee.inspect(as_floats(values), passage)
+                    logs, found = trainee.inspect(as_floats(values), passage)
+                    alarm = alarm or found
                     end(step + (i if len(history) > 1 else count - 1), logs)
                 step += count
+                if tell:
+                    seconds = time.perf_counter() - began
+                    tell(events.BlockDone, steps=count, seconds=seconds, logs=logs)
+                    if alarm:
+                        tell(events.Alarm, kind="divergence", message=alarm)
+                if alarm and trainee.diverged:
+                    trainee.give_up(alarm)
                 if announced:
                     callbacks.on_block_end(step, logs)
                 yield logs

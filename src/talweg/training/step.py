@@ -27,19 +27,20 @@ class Task:
     Attributes:
         objective: `(params, fixed, metrics, batch, training, key) -> (loss, (fixed,
             metrics))`; the loss is a scalar, penalties included.
-        update: `(grads, optimizer state, params) -> (params, optimizer state)`.
+        update: `(grads, optimizer state, params, again) -> (params, optimizer state)`, where
+            `again(params) -> (loss, grads)` is the objective on the same batch.
         scale: `(loss, optimizer state) -> loss` as it is to be differentiated.
     """
 
     objective: Callable[..., tuple[Any, tuple[Any, Any]]]
-    update: Callable[[Any, Any, Any], tuple[Any, Any]]
+    update: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
     scale: Callable[[Any, Any], Any] = lambda loss, state: loss
 
 
 def task_of(
     apply: Callable[..., tuple[Any, Any]],
     loss: Callable[[Any, Any, Any], Any],
-    update: Callable[[Any, Any, Any], tuple[Any, Any]],
+    update: Callable[[Any, Any, Any, Any], tuple[Any, Any]],
 ) -> Task:
     """A task from a model as a function, a loss and an optimizer's `update`.
 
@@ -48,7 +49,7 @@ def task_of(
     Args:
         apply: `(params, fixed, x, training, key) -> (prediction, fixed)`.
         loss: `(y, prediction, weight) -> scalar`.
-        update: `(grads, optimizer state, params) -> (params, optimizer state)`.
+        update: `optimizer.update`.
     """
 
     def objective(
@@ -78,12 +79,18 @@ def make_step(task: Task, watch_gradients: bool = False) -> Step:
         if state.key is not None:
             key = jax.random.fold_in(state.key, state.optimizer.iterations)
 
+        def objective(params: Any) -> tuple[Any, Any]:
+            return task.objective(params, state.fixed, state.metrics, batch, True, key)
+
         def scaled(params: Any) -> tuple[Any, Any]:
-            loss, aux = task.objective(params, state.fixed, state.metrics, batch, True, key)
+            loss, aux = objective(params)
             return task.scale(loss, state.optimizer), (loss, aux)
 
+        def again(params: Any) -> tuple[Any, Any]:
+            return jax.value_and_grad(lambda p: objective(p)[0])(params)
+
         grads, (loss, (fixed, metrics)) = jax.grad(scaled, has_aux=True)(state.params)
-        params, optimizer = task.update(grads, state.optimizer, state.params)
+        params, optimizer = task.update(grads, state.optimizer, state.params, again)
         moved = state._replace(params=params, fixed=fixed, optimizer=optimizer, metrics=metrics)
         watched = grads if watch_gradients else ()
         return keep_if_bad(state, moved, all_finite(loss, watched))

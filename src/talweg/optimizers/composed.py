@@ -1,0 +1,339 @@
+"""Optimizers made of optimizers.
+
+A composed optimizer declares hyperparameters of its own and hands the step on. It does
+its part before and after: `update_leaves` is what a subclass writes. The optimizers inside
+keep their variables, rates and schedules, which stay live:
+
+    lookahead = Lookahead(Adam(1e-3), steps=5)
+    lookahead.learning_rate = 1e-4            # the inner one's; the same as
+    lookahead.inner_optimizer.learning_rate = 1e-4
+
+In the pure state, `hyper` holds the hyperparameters of all, `inner` all else of the
+optimizers inside.
+"""
+
+import inspect
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+
+from talweg.core import errors
+from talweg.core.hyperparameters import Hyper, hyper
+from talweg.core.serialization import serialize_keras_object
+from talweg.core.variables import Variable
+from talweg.optimizers.base import Optimizer
+from talweg.optimizers.functional import Objective, OptimizerState, Tensor, wide
+from talweg.optimizers.hyperparameters import RATE
+from talweg.schedules import LearningRateSchedule
+
+
+class Composed(Optimizer):
+    """Base of the optimizers that hand the step on to those inside.
+
+    Clipping, decay, averages and the like belong to the optimizers inside: a composed one
+    has the hyperparameters that its class declares, and a name.
+
+    Args:
+        parts: the optimizers inside.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = [base for base in cls.__mro__ if base not in Optimizer.__mro__]
+        declared = {
+            n for base in own for n, value in vars(base).items() if isinstance(value, Hyper)
+        }
+        cls.hypers = {n: h for n, h in cls.hypers.items() if n in declared | {"name"}}
+
+    def __init__(self, parts: Sequence[Optimizer], *args: Any, **kwargs: Any):
+        owner = type(self).__name__
+        for part in parts:
+            if not isinstance(cast(object, part), Optimizer):
+                raise errors.wrong_type(owner, "optimizer", "an optimizer", part)
+            if part.built:
+                raise errors.invalid(
+                    owner, "optimizer", "one that no model was trained with yet", part,
+                    "Make a new one: its state belongs to that model.",
+                )  # fmt: skip
+        self.parts = tuple(parts)
+        super().__init__(*args, **kwargs)
+
+    # -- what a subclass defines -----------------------------------------------------
+
+    def members(self, tensors: Sequence[Tensor]) -> list[list[int]]:
+        """For each optimizer inside, the positions of its tensors; all, by default."""
+        return [list(range(len(tensors))) for _ in self.parts]
+
+    def hyper_of(self, hyper: dict[str, Any], part: int) -> dict[str, Any]:
+        """The hyperparameters of an optimizer inside, out of `hyper_state`'s."""
+        raise NotImplementedError
+
+    # -- traits: those of the optimizers inside --------------------------------------
+
+    @property
+    def needs_objective(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether an optimizer inside looks at the loss again."""
+        return any(part.needs_objective for part in self.parts)
+
+    @property
+    def trains_elsewhere(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """Whether an optimizer inside evaluates with other weights than it trains."""
+        return any(part.trains_elsewhere for part in self.parts)
+
+    # -- state -----------------------------------------------------------------------
+
+    def build(self, var_list: Sequence[Variable]) -> None:
+        variables = list(var_list)
+        if not self.built:
+            members = self.members([Tensor(variable.path) for variable in variables])
+            for part, own in zip(self.parts, members, strict=True):
+                part.build([variables[i] for i in own])
+        super().build(variables)
+
+    @property
+    def state(self) -> OptimizerState:
+        inner = tuple(part.state._replace(hyper={}) for part in self.parts)
+        return super().state._replace(inner=inner)
+
+    def init_leaves(
+        self, params: Sequence[Any], tensors: Sequence[Tensor], hyper: dict[str, Any] | None = None
+    ) -> OptimizerState:
+        stored = {**self.hyper_state(), **(hyper or {})}
+        leaves = [wide(jnp.asarray(leaf)) for leaf in params]
+        h = SimpleNamespace(**stored)
+        state = OptimizerState(
+            iterations=jnp.int32(0),
+            hyper=stored,
+            slots=tuple(self.init_slots(leaf, h) for leaf in leaves),
+            shared=self.init_shared(leaves, h),
+            average=(),
+            accumulated=(),
+            schedules=self.scheduled,
+        )
+        inner = [
+            part.init_leaves(
+                [params[i] for i in own], [tensors[i] for i in own], self.hyper_of(state.hyper, k)
+            )._replace(hyper={})
+            for k, (part, own) in enumerate(zip(self.parts, self.members(tensors), strict=True))
+        ]
+        return state._replace(inner=tuple(inner))
+
+    def inner_state(self, state: OptimizerState, part: int) -> OptimizerState:
+        """The whole state of an optimizer inside."""
+        hyper = self.hyper_of(state.hyper, part)
+        if not state.inner:  # before `build` there are hyperparameters only
+            return self.parts[part].cells_now()._replace(hyper=hyper)
+        return state.inner[part]._replace(hyper=hyper)
+
+    def update_part(
+        self, part: int, gradients: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        tensors: Sequence[Tensor], objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
+        """One step of an optimizer inside, over lists of its own tensors."""
+        inner = self.inner_state(state, part)
+        new, inner = self.parts[part].update_leaves(gradients, inner, params, tensors, objective)
+        kept = list(state.inner)
+        kept[part] = inner._replace(hyper={})
+        return new, state._replace(inner=tuple(kept))
+
+    @property
+    def variables(self) -> list[Variable]:
+        """The own state, then that of the optimizers inside."""
+        own = [self._iterations]
+        if self._state is not None:
+            own += jax.tree.leaves((self._state.slots, self._state.shared))
+        return [*own, *(v for part in self.parts for v in part.variables)]
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        found = super().tensors
+        for part, own in zip(self.parts, self.members(found), strict=True):
+            for i, tensor in zip(own, part.tensors, strict=True):
+                found[i] = found[i]._replace(decays=found[i].decays and tensor.decays)
+        return found
+
+    # -- what the optimizers inside do -----------------------------------------------
+
+    def rate_at(self, state: OptimizerState) -> jax.Array:
+        """The rate of the first optimizer inside."""
+        return self.parts[0].rate_at(self.inner_state(state, 0))
+
+    def applied_rates(self, state: OptimizerState) -> dict[str, Any]:
+        return self.parts[0].applied_rates(self.inner_state(state, 0))
+
+    def scaled_loss(self, loss: Any, state: OptimizerState) -> Any:
+        for k, part in enumerate(self.parts):
+            loss = part.scaled_loss(loss, self.inner_state(state, k))
+        return loss
+
+    def evaluation_leaves(
+        self, params: Sequence[Any], state: OptimizerState, tensors: Sequence[Tensor]
+    ) -> list[Any]:
+        return self._by_parts("evaluation_leaves", params, state, tensors)
+
+    def training_leaves(
+        self, params: Sequence[Any], state: OptimizerState, tensors: Sequence[Tensor]
+    ) -> list[Any]:
+        return self._by_parts("training_leaves", params, state, tensors)
+
+    def _by_parts(
+        self, way: str, params: Sequence[Any], state: OptimizerState, tensors: Sequence[Tensor]
+    ) -> list[Any]:
+        moved = list(params)
+        for k, own in enumerate(self.members(tensors)):
+            there = getattr(self.parts[k], way)(
+                [moved[i] for i in own], self.inner_state(state, k), [tensors[i] for i in own]
+            )
+            for i, value in zip(own, there, strict=True):
+                moved[i] = value
+        return moved
+
+    def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
+        for part in self.parts:
+            part.epoch_done(epoch, logs)
+
+    def finalize_variable_values(self, var_list: Sequence[Variable]) -> None:
+        for part in self.parts:
+            part.finalize_variable_values(part.trainable_variables)
+
+    @property
+    def iterations(self) -> Any:
+        """How many steps were taken."""
+        return self._iterations
+
+
+class Wrapper(Composed):
+    """Base of the optimizers that change what one other does.
+
+    Every attribute of the optimizer inside that the wrapper lacks can be read and set
+    through it: the rate, its multiplier, the weight decay.
+
+    Args:
+        inner_optimizer: an optimizer, its name or its record.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+        own = [
+            inspect.Parameter(name, kind, default=declaration.default)
+            for name, declaration in cls.hypers.items()
+            if declaration.init
+        ]
+        cls.__signature__ = inspect.Signature([inspect.Parameter("inner_optimizer", kind), *own])
+
+    def __init__(self, inner_optimizer: Any, *args: Any, **kwargs: Any):
+        super().__init__([_optimizer(inner_optimizer)], *args, **kwargs)
+
+    @property
+    def inner_optimizer(self) -> Optimizer:
+        """The optimizer inside."""
+        return self.parts[0]
+
+    def hyper_of(self, hyper: dict[str, Any], part: int) -> dict[str, Any]:
+        return {name: value for name, value in hyper.items() if name not in self.hypers}
+
+    def hyper_state(self) -> dict[str, Any]:
+        return {**self.inner_optimizer.hyper_state(), **super().hyper_state()}
+
+    def read_hyper(self, declaration: Hyper) -> Any:
+        if declaration.name in self.hypers:
+            return super().read_hyper(declaration)
+        return getattr(self.inner_optimizer, declaration.name)
+
+    def write_hyper(self, declaration: Hyper, value: Any) -> None:
+        if declaration.name in self.hypers:
+            super().write_hyper(declaration, value)
+        else:
+            setattr(self.inner_optimizer, declaration.name, value)
+
+    def __getattr__(self, name: str) -> Any:
+        # Only for what is not found: what the rule of the optimizer inside declares.
+        if not name.startswith("_") and "parts" in vars(self):
+            return getattr(self.inner_optimizer, name)
+        raise AttributeError(name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        parts = vars(self).get("parts", ())
+        if parts and name not in self.hypers and name in parts[0].hypers:
+            setattr(parts[0], name, value)
+        else:
+            super().__setattr__(name, value)
+
+    def set_hyperparameter(self, name: str, value: Any) -> None:
+        if name in self.hypers:
+            super().set_hyperparameter(name, value)
+        else:
+            self.inner_optimizer.set_hyperparameter(name, value)
+
+    @property
+    def schedule(self) -> LearningRateSchedule | None:
+        """The schedule of the rate of the optimizer inside."""
+        return self.inner_optimizer.schedule
+
+    @property
+    def free_rate(self) -> str:
+        return self.inner_optimizer.free_rate
+
+    def get_config(self) -> dict[str, Any]:
+        inner = serialize_keras_object(self.inner_optimizer)
+        return {"inner_optimizer": inner, **super().get_config()}
+
+    def __repr__(self) -> str:
+        own = [
+            f"{name}={getattr(self, name)!r}"
+            for name, declaration in self.hypers.items()
+            if name != "name" and declaration.init and getattr(self, name) != declaration.default
+        ]
+        return f"{type(self).__name__}({', '.join([repr(self.inner_optimizer), *own])})"
+
+
+class Several(Composed):
+    """Base of the optimizers that hand different steps to different ones."""
+
+    rate_multiplier: float = hyper(default=1.0, interval=RATE, init=False, kw_only=True)
+
+    @property
+    def optimizers(self) -> list[Optimizer]:
+        """The optimizers inside."""
+        return list(self.parts)
+
+    def hyper_of(self, hyper: dict[str, Any], part: int) -> dict[str, Any]:
+        own = hyper[str(part)]
+        return {**own, "rate_multiplier": own["rate_multiplier"] * hyper["rate_multiplier"]}
+
+    def hyper_state(self) -> dict[str, Any]:
+        inner = {str(i): part.hyper_state() for i, part in enumerate(self.parts)}
+        return {**super().hyper_state(), **inner}
+
+    def read_hyper(self, declaration: Hyper) -> Any:
+        if declaration.name in self.hypers:
+            return super().read_hyper(declaration)
+        if declaration.name == "learning_rate":
+            return self.parts[0].learning_rate
+        raise AttributeError(self._has_none(declaration.name))
+
+    def write_hyper(self, declaration: Hyper, value: Any) -> None:
+        if declaration.name not in self.hypers:
+            raise AttributeError(self._has_none(declaration.name))
+        super().write_hyper(declaration, value)
+
+    def _has_none(self, name: str) -> str:
+        return (
+            f"{type(self).__name__} has no {name} of its own: set it on one of its optimizers, "
+            f"as optimizer.optimizers[0].{name}; rate_multiplier scales the rates of all."
+        )
+
+    @property
+    def free_rate(self) -> str:
+        return "rate_multiplier"
+
+
+def _optimizer(given: Any) -> Any:
+    """An optimizer from all that `optimizers.get` takes."""
+    from talweg import optimizers  # which imports this module
+
+    return optimizers.get(given)
