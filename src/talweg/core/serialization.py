@@ -229,6 +229,8 @@ def serialize_keras_object(target: Any) -> Any:
     if isinstance(target, DTypePolicy):
         return _record("keras", "DTypePolicy", target.get_config(), None)
     if hasattr(target, "get_config"):
+        if hasattr(target, "unwritable"):
+            raise TypeError(target.unwritable)
         cls = type(target)
         module = public_module(cls)
         registered = None if module else get_registered_name(cls)

@@ -6,9 +6,19 @@ from typing import Any
 from talweg.core.serialization import Catalog
 from talweg.schedules.base import LearningRateSchedule
 from talweg.schedules.cosine import CosineDecay, CosineDecayRestarts
+from talweg.schedules.cyclic import Cyclic
 from talweg.schedules.exponential import ExponentialDecay, InverseTimeDecay
+from talweg.schedules.join import Join, join
+from talweg.schedules.linear import Linear
+from talweg.schedules.noam import Noam
+from talweg.schedules.one_cycle import OneCycle
 from talweg.schedules.piecewise import PiecewiseConstantDecay
 from talweg.schedules.polynomial import PolynomialDecay
+from talweg.schedules.product import Product
+from talweg.schedules.rex import REX
+from talweg.schedules.staircase import MultiStepDecay, StepDecay
+from talweg.schedules.warm_restarts import WarmRestarts
+from talweg.schedules.warmup_stable_decay import WarmupStableDecay
 
 __all__ = [
     "LearningRateSchedule",
@@ -18,6 +28,18 @@ __all__ = [
     "PolynomialDecay",
     "CosineDecay",
     "CosineDecayRestarts",
+    "Linear",
+    "StepDecay",
+    "MultiStepDecay",
+    "OneCycle",
+    "Cyclic",
+    "WarmupStableDecay",
+    "REX",
+    "Noam",
+    "WarmRestarts",
+    "Join",
+    "Product",
+    "join",
     "serialize",
     "deserialize",
 ]

@@ -38,9 +38,15 @@ class CosineDecay(LearningRateSchedule):
     Raises:
         ValueError: a number outside its range.
 
+    When to use it: a training of known length; the usual choice, with a warm-up for
+    Transformers.
+
     >>> schedule = CosineDecay(0.0, 1000, warmup_target=0.1, warmup_steps=100)
     >>> [round(float(schedule(step)), 4) for step in (50, 100, 600, 1100)]
     [0.05, 0.1, 0.05, 0.0]
+
+    Source: Loshchilov & Hutter, SGDR, ICLR 2017, arXiv:1608.03983; Goyal et al., 2017,
+    arXiv:1706.02677 (warm-up); keras.optimizers.schedules.CosineDecay.
     """
 
     initial_learning_rate: float = number(RATE)
@@ -96,9 +102,15 @@ class CosineDecayRestarts(LearningRateSchedule):
     Raises:
         ValueError: a number outside its range.
 
+    When to use it: where the end of each period gives a model worth keeping, for an
+    ensemble or because the end of the training is open.
+
     >>> schedule = CosineDecayRestarts(1.0, 10, m_mul=0.5)
     >>> [round(float(schedule(step)), 4) for step in (0, 5, 10, 20, 30)]
     [1.0, 0.5, 0.5, 0.25, 0.25]
+
+    Source: Loshchilov & Hutter, SGDR, ICLR 2017, arXiv:1608.03983;
+    keras.optimizers.schedules.CosineDecayRestarts.
     """
 
     initial_learning_rate: float = number(RATE)

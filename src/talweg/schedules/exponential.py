@@ -25,9 +25,13 @@ class ExponentialDecay(LearningRateSchedule):
     Raises:
         ValueError: a number outside its range.
 
+    When to use it: a training of open length whose rate shall halve in equal times.
+
     >>> schedule = ExponentialDecay(0.1, decay_steps=10, decay_rate=0.5)
     >>> round(float(schedule(20)), 4)
     0.025
+
+    Source: keras.optimizers.schedules.ExponentialDecay, optax.exponential_decay.
     """
 
     initial_learning_rate: float = number(RATE)
@@ -58,9 +62,14 @@ class InverseTimeDecay(LearningRateSchedule):
     Raises:
         ValueError: a number outside its range.
 
+    When to use it: plain SGD on noisy gradients, whose theory asks for a rate like 1 / t.
+
     >>> schedule = InverseTimeDecay(0.1, decay_steps=10, decay_rate=1.0)
     >>> round(float(schedule(10)), 4)
     0.05
+
+    Source: Robbins & Monro, Annals of Mathematical Statistics 22, 1951;
+    keras.optimizers.schedules.InverseTimeDecay.
     """
 
     initial_learning_rate: float = number(RATE)

@@ -1,16 +1,15 @@
 """Rates that are constant between given steps."""
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from talweg.core import errors
-from talweg.schedules.base import RATE, LearningRateSchedule, as_float, check_sequence
+from talweg.schedules.base import RATE, LearningRateSchedule, sequence
+from talweg.schedules.counting import boundaries_reached
 
 
 @dataclass(frozen=True)
@@ -26,35 +25,26 @@ class PiecewiseConstantDecay(LearningRateSchedule):
         ValueError: the lengths do not fit, the boundaries do not increase (Keras adds the
             overlapping values up), or a value is no rate.
 
+    When to use it: rates chosen by hand for known parts of a training.
+
     >>> schedule = PiecewiseConstantDecay([10, 20], [1.0, 0.5, 0.25])
     >>> [float(schedule(step)) for step in (10, 11, 21)]
     [1.0, 0.5, 0.25]
+
+    Source: He et al., CVPR 2016, arXiv:1512.03385;
+    keras.optimizers.schedules.PiecewiseConstantDecay.
     """
 
-    boundaries: Sequence[float]
-    values: Sequence[float]
+    boundaries: Sequence[float] = sequence("(-inf, inf)", increasing=True)
+    values: Sequence[float] = sequence(RATE)
     name: str = "PiecewiseConstant"
 
     def __post_init__(self) -> None:
-        owner = type(self).__name__
-        boundaries = check_sequence(owner, "boundaries", self.boundaries, "(-inf, inf)")
-        values = check_sequence(owner, "values", self.values, RATE)
-        if len(values) != len(boundaries) + 1:
-            expected = f"of length {len(boundaries) + 1}, one more than boundaries"
-            raise errors.invalid(owner, "values", expected, list(values))
-        if any(high <= low for low, high in itertools.pairwise(boundaries)):
-            raise errors.invalid(owner, "boundaries", "strictly increasing", list(boundaries))
-        object.__setattr__(self, "boundaries", boundaries)
-        object.__setattr__(self, "values", values)
+        super().__post_init__()
+        if len(self.values) != len(self.boundaries) + 1:
+            expected = f"of length {len(self.boundaries) + 1}, one more than boundaries"
+            raise errors.invalid(type(self).__name__, "values", expected, list(self.values))
 
     def __call__(self, step: Any) -> jax.Array:
-        steps = jnp.asarray(step)
-        if jnp.issubdtype(steps.dtype, jnp.integer):
-            # Whole steps are compared as integers: float32 is exact only up to 2**24.
-            limits = np.iinfo(steps.dtype)
-            whole = np.floor(np.asarray(self.boundaries, np.float64))
-            boundaries = np.clip(whole, limits.min, limits.max).astype(steps.dtype)
-        else:
-            steps, boundaries = as_float(steps), np.asarray(self.boundaries, np.float32)
-        piece = jnp.sum(steps[..., None] > boundaries, axis=-1)
+        piece = boundaries_reached(step, self.boundaries, inclusive=False)
         return jnp.asarray(self.values, jnp.float32)[piece]

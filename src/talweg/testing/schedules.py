@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from talweg.core.hyperparameters import Hyper
+from talweg.core.hyperparameters import Hyper, Interval
 from talweg.core.variables import Variable
 from talweg.optimizers import SGD, schedules
 from talweg.schedules import LearningRateSchedule
@@ -81,14 +81,21 @@ def config_makes_an_equal_schedule(make: Make) -> None:
 
 
 def every_invalid_value_is_refused(make: Make) -> None:
-    """Each declared number, with a message that names it. Needs a dataclass."""
+    """Each declared argument, with a message that names it. Needs a dataclass."""
     schedule = make()
     entries: Any = dataclasses.fields(schedule) if dataclasses.is_dataclass(schedule) else ()
+    given = {entry.name: getattr(schedule, entry.name) for entry in entries if entry.init}
     for entry in entries:
         declaration: Hyper | None = entry.metadata.get("declaration")
-        for value in invalid_values(declaration) if declaration else ():
-            arguments = {**schedule.get_config(), entry.name: value}
-            assert_refused(entry.name, value, partial(type(schedule), **arguments))
+        refused = invalid_values(declaration) if declaration else []
+        if "options" in entry.metadata:
+            refused = ["no such option", "", 1, None]
+        if "each" in entry.metadata:
+            outside = Interval.parse(entry.metadata["each"]).outside()
+            refused = [1.0, "ab", None, ["a"], [True], *([value] for value in outside)]
+        for value in refused:
+            call = partial(type(schedule), **{**given, entry.name: value})
+            assert_refused(entry.name, value, call)
 
 
 SCHEDULE = (
