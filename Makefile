@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 # One compilation cache for all test processes; kept between runs.
 export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
-.PHONY: demo test check format lint types doctest bench goldens parity clean help
+.PHONY: demo test check format lint types doctest bench battery docs goldens parity clean help
 
 help: ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -31,7 +31,7 @@ demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a 
 	  --epochs 10 --report report.html
 
 test: $(VENV)/dev.done ## run the tests (about 7 minutes on 2 cores)
-	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity' $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity and not battery' $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
 
@@ -48,11 +48,19 @@ bench: $(VENV)/dev.done ## measure talweg beside its peers; those not installed 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 $(VENV)/peers.done: $(VENV)/dev.done
-	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'tensorflow-cpu>=2.20'
+	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'tensorflow-cpu>=2.20' \
+		'pytorch_optimizer==4.1.0' schedulefree prodigyopt dadaptation
 	@touch $@
 
+battery: $(VENV)/dev.done ## all laws over all optimizers (a quarter of an hour)
+	$(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
+
+docs: $(VENV)/dev.done ## write the galleries of docs/ again, pictures too (6 minutes)
+	$(BIN)/python docs/schedules.py
+	$(BIN)/python docs/optimizers.py
+
 goldens: $(VENV)/peers.done ## record the trajectories of torch again
-	$(BIN)/python tests/goldens/make_goldens.py
+	for script in tests/goldens/make_*.py; do $(BIN)/python $$script || exit 1; done
 
 parity: $(VENV)/peers.done ## compare with live torch and TensorFlow
 	$(BIN)/python -m pytest -q -m parity $(ARGS)

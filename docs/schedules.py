@@ -3,11 +3,10 @@
 python docs/schedules.py
 """
 
-import inspect
 from pathlib import Path
 
+import gallery
 import jax.numpy as jnp
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from talweg import optimizers
@@ -59,13 +58,7 @@ Written by `python docs/schedules.py` from the docstrings.
 
 def exported() -> dict[str, type[LearningRateSchedule]]:
     """Every exported schedule by name; each must have an example."""
-    package = optimizers.schedules
-    found = {name: getattr(package, name) for name in package.__all__}
-    classes = {
-        name: cls
-        for name, cls in found.items()
-        if inspect.isclass(cls) and cls is not LearningRateSchedule
-    }
+    classes = gallery.exported(optimizers.schedules, LearningRateSchedule)
     assert set(classes) == set(EXAMPLES), f"examples: {set(classes) ^ set(EXAMPLES)}"
     return classes
 
@@ -76,23 +69,11 @@ def example(name: str) -> LearningRateSchedule:
     return eval(f"{name}({EXAMPLES[name]})", {**names, **exported()})
 
 
-def parts(cls: type[LearningRateSchedule]) -> dict[str, str]:
-    """The first line of a docstring, when to use the class, and its source."""
-    paragraphs = [" ".join(p.split()) for p in (inspect.getdoc(cls) or "").split("\n\n")]
-    found = {"line": paragraphs[0]}
-    for paragraph in paragraphs:
-        for label in ("When to use it", "Source"):
-            if paragraph.startswith(f"{label}: "):
-                found[label] = paragraph.removeprefix(f"{label}: ")
-    assert len(found) == 3, f"{cls.__name__}: say in paragraphs when to use it, and its source"
-    return found
-
-
 def page() -> str:
     """The text of docs/schedules.md."""
     sections = [INTRODUCTION]
     for name, cls in exported().items():
-        text = parts(cls)
+        text = gallery.parts(cls)
         sections.append(
             f"## {name}\n\n"
             f"{text['line']}\n\n"
@@ -106,19 +87,14 @@ def page() -> str:
 
 def draw(name: str) -> Figure:
     """The picture of a schedule, 4 x 2 inches."""
-    figure = Figure(figsize=(4, 2), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    axes.spines[["top", "right"]].set_visible(False)
+    figure, (axes,) = gallery.small_figure(4, 2)
     axes.grid(True, color="#e6e6e6", linewidth=0.8)
-    axes.set_axisbelow(True)
     steps = jnp.arange(STEPS)
     axes.plot(steps, example(name)(steps), color=COLOURS[0], linewidth=1.6, clip_on=False)
     axes.set_xlim(0, STEPS)
     axes.set_ylim(bottom=0)
     axes.margins(y=0.08)
     axes.locator_params(axis="y", nbins=4)
-    axes.tick_params(labelsize=8)
     axes.set_xlabel("step", fontsize=8)
     return figure
 

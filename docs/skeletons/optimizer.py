@@ -22,7 +22,8 @@ class Slots(NamedTuple):
 def signum(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor: what to add to `p`, and its slots.
 
-    `h` holds the hyperparameters by name, `t` is the number of the step, from 1.
+    `h` holds the hyperparameters by name and the path of the tensor, `h.name`; `t` is the
+    number of the step, from 1. Weight decay, clipping and averages are no part of a rule.
     """
     m = h.beta * s.momentum + (1 - h.beta) * g
     return -h.learning_rate * jnp.sign(m), Slots(m)
@@ -34,6 +35,8 @@ class Signum(Optimizer):
     Args:
         learning_rate: a number, `Variable`, schedule or callable; 0.001.
         beta: how slowly the mean of the gradient forgets.
+
+    When to use it: large batches, and gradients that are sent over a network.
 
     >>> Signum(0.01).beta
     0.9

@@ -12,6 +12,7 @@ import pytest
 from callbacks.fakes import FakeModel
 from talweg import callbacks
 from talweg.callbacks import Callback, CallbackList, History, LambdaCallback, ProgbarLogger
+from talweg.core.events import RunEnded
 from talweg.optimizers import SGD
 
 HOOKS = [name for name in dir(keras.callbacks.Callback) if name.startswith("on_")]
@@ -26,6 +27,8 @@ TRAITS = {
     "ReduceLROnPlateau": ((), "no"),
     "LearningRateScheduler": ((lambda epoch, rate: rate,), "no"),
     "TerminateOnNaN": ((), "logs"),
+    "Alarms": ((), "no"),
+    "RollBackOnDivergence": ((), "no"),
     "SwapEMAWeights": ((), "no"),
     "CSVLogger": (("log.csv",), "no"),
     "RemoteMonitor": ((), "no"),
@@ -33,7 +36,7 @@ TRAITS = {
     "ProgbarLogger": ((), "no"),
 }
 
-BEYOND_KERAS = {"MonitorCallback", "RunFolder"}
+BEYOND_KERAS = {"Alarms", "MonitorCallback", "RollBackOnDivergence", "RunFolder"}
 
 
 def test_every_exported_callback_has_its_traits_tested():
@@ -207,6 +210,38 @@ def test_the_older_batch_hooks_are_called_once_per_batch():
     group.on_train_batch_begin(0)
     group.on_train_batch_end(0, {"loss": 1})
     assert calls == [("begin", 0), ("end", 0, {"loss": 1.0})]
+
+
+def test_what_is_told_reaches_all_in_the_order_of_telling():
+    heard = []
+
+    class Echo(Callback):
+        def on_event(self, event):
+            heard.append((self, event.step))
+            if event.step == 0:
+                self.tell(RunEnded(step=1, reason="echo"))
+
+    group = CallbackList([Echo(), Echo()])
+    group.callbacks[0].tell(RunEnded(step=9, reason="nobody trains yet"))
+    group.on_train_begin()
+    group.on_event(RunEnded(step=0, reason="x"))
+    first, second = group.callbacks
+    assert heard == [(c, step) for step in (0, 1, 1) for c in (first, second)]
+
+
+def test_a_listener_that_fails_leaves_nothing_to_be_told():
+    heard = []
+
+    class Failing(Callback):
+        def on_event(self, event):
+            heard.append(event.step)
+            raise ZeroDivisionError
+
+    group = CallbackList([Failing()])
+    for step in range(2):
+        with pytest.raises(ZeroDivisionError):
+            group.on_event(RunEnded(step=step, reason="x"))
+    assert heard == [0, 1]
 
 
 def test_blocks_reach_everyone_with_floats():

@@ -3,10 +3,14 @@
 They come from the formula of the paper, computed by hand or in plain Python.
 """
 
+from talweg.optimizers import SGD, Steps
 from talweg.optimizers.schedules import Linear
 
 # The gradients of the three steps; the parameter starts at 1.
 GRADIENTS = (1.0, -0.5, 0.25)
+
+DESCENT = {"class_name": "SGD", "config": {"learning_rate": 0.1}}
+HEAVY = {"class_name": "SGD", "config": {"learning_rate": 0.1, "momentum": 0.9}}
 
 # optimizer: (options, the parameter after each step)
 OPTIMIZERS = {
@@ -58,6 +62,26 @@ OPTIMIZERS = {
         (1.1, 1.1487277, 1.1966109),
     ),
     "LBFGS": ({}, (2.0, 3.0, 3.0)),
+    "SAM": ({"inner_optimizer": DESCENT, "rho": 0.5}, (1.25, 1.475, 1.6775)),
+    # Those that take the steps of others.
+    "Cautious": ({"inner_optimizer": HEAVY}, (0.9, 0.9, 0.839)),
+    "Lookahead": ({"inner_optimizer": DESCENT, "steps": 2}, (0.9, 0.975, 0.95)),
+    "Ranger": ({"learning_rate": 0.1, "steps": 2}, (0.9, 0.9384615, 0.9147104)),
+    "EMA": ({"inner_optimizer": DESCENT}, (0.9, 0.95, 0.925)),
+    "SWA": ({"inner_optimizer": DESCENT, "start": 2}, (0.9, 0.95, 0.925)),
+    "GradientAccumulation": ({"inner_optimizer": DESCENT, "steps": 2}, (1.0, 0.975, 0.975)),
+    "GradientNoise": ({"inner_optimizer": DESCENT, "eta": 0.0}, (0.9, 0.95, 0.925)),
+    "LossScaleOptimizer": (
+        {"inner_optimizer": DESCENT, "initial_scale": 2.0},
+        (0.95, 0.975, 0.9625),
+    ),
+    "LayerwiseDecay": ({"inner_optimizer": DESCENT}, (0.9, 0.95, 0.925)),
+    "MultiOptimizer": ({"optimizer_map": lambda weight: SGD(0.1)}, (0.9, 0.95, 0.925)),
+    "ByPath": ({"parts": {"*": 0.5}, "default": DESCENT}, (0.95, 0.975, 0.9625)),
+    "Phases": (
+        {"phases": [(DESCENT, Steps(2)), ({**DESCENT, "config": {"learning_rate": 1.0}}, None)]},
+        (0.9, 0.95, 0.7),
+    ),
 }
 
 # schedule: (arguments, a step, the rate at it)

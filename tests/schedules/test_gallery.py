@@ -14,7 +14,9 @@ DOCS = Path(__file__).parents[2] / "docs"
 def gallery():
     spec = importlib.util.spec_from_file_location("docs_schedules", DOCS / "schedules.py")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(DOCS)
+        spec.loader.exec_module(module)
     return module
 
 

@@ -6,6 +6,7 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -66,8 +67,82 @@ STRUCTURES = {
 }
 
 
-@parametrize_with_checks(checks.OPTIMIZER, {**exported(optimizers, Optimizer), **STRUCTURES})
+def wrapped(cls, inner=optimizers.Adam, **options):
+    """A wrapper with its own options, around an optimizer with all others."""
+    required = {
+        name: int(declaration.interval.low) + 1
+        for name, declaration in cls.hypers.items()
+        if declaration.default is None and declaration.integer and not declaration.optional
+    }
+    own = {name: value for name, value in options.items() if name in cls.hypers}
+    rest = {name: value for name, value in options.items() if name not in cls.hypers}
+    return cls(inner(**rest), **{**required, **own})
+
+
+def several(cls, arrange, **options):
+    """Two optimizers with the options that are not the owner's, as its own argument wants them."""
+    own = {name: value for name, value in options.items() if name in cls.hypers}
+    rest = {name: value for name, value in options.items() if name not in cls.hypers}
+    return cls(**arrange(optimizers.Adam(**rest), optimizers.Adam(**rest)), **own)
+
+
+def maker(cls):
+    """What makes one from options alone."""
+    if cls in ARRANGED:
+        return partial(several, cls, ARRANGED[cls])
+    if "inner_optimizer" in inspect.signature(cls).parameters:
+        return partial(wrapped, cls)
+    return cls
+
+
+# How those of several optimizers take them; a new wrapper of one needs no line here.
+ARRANGED = {
+    optimizers.MultiOptimizer: lambda a, b: {
+        "optimizer_map": optimizers.OptimizerMap(a, {"v[02]": b})
+    },
+    optimizers.ByPath: lambda a, b: {"parts": {"v0": b}, "default": a},
+    optimizers.Phases: lambda a, b: {"phases": [(a, optimizers.Steps(4)), (b, None)]},
+}
+STRUCTURES |= {
+    # Around one that is not stepped tensor by tensor, and one whose momentum is another.
+    "Cautious-Muon": partial(wrapped, optimizers.Cautious, optimizers.Muon),
+    "EMA-SGD": partial(wrapped, optimizers.EMA, partial(optimizers.SGD, momentum=0.9)),
+    "SAM-adaptive": partial(wrapped, optimizers.SAM, adaptive=True),
+    "Lookahead-Cautious": lambda **options: optimizers.Lookahead(
+        wrapped(optimizers.Cautious, **options)
+    ),
+}
+OPTIMIZERS_BY_NAME = {n: maker(c) for n, c in exported(optimizers, Optimizer).items()}
+
+
+# All laws over all optimizers take a quarter of an hour: `make battery`. Every run has all
+# laws over one of each kind, and over the others those that need no compiling to speak of.
+KINDS = ("SGD", "Adam", "ByPath", "Lookahead", "skeleton", "update_step")
+QUICK = {
+    "descends_at_its_default_rate",
+    "zero_rate_moves_nothing",
+    "missing_gradients_leave_their_tensor",
+    "config_makes_an_equal_optimizer",
+    "every_invalid_value_is_refused",
+    "unknown_arguments_are_refused",
+}
+EVERY = {**OPTIMIZERS_BY_NAME, **STRUCTURES}
+OTHERS = {name: make for name, make in EVERY.items() if name not in KINDS}
+
+
+@parametrize_with_checks(checks.OPTIMIZER, {name: EVERY[name] for name in KINDS})
 def test_optimizer(check):
+    check()
+
+
+@parametrize_with_checks([law for law in checks.OPTIMIZER if law.__name__ in QUICK], OTHERS)
+def test_optimizer_quickly(check):
+    check()
+
+
+@pytest.mark.battery
+@parametrize_with_checks([law for law in checks.OPTIMIZER if law.__name__ not in QUICK], OTHERS)
+def test_optimizer_at_length(check):
     check()
 
 
@@ -134,10 +209,13 @@ def test_every_optimizer_reaches_its_golden_value(name):
     assert name in OPTIMIZERS, f"give tests/goldens/values.py a line for {name}"
     options, expected = OPTIMIZERS[name]
     optimizer = getattr(optimizers, name)(**options)
-    p, state, reached = jnp.float32(1.0), None, []
+    p, reached = jnp.float32(1.0), []
     state = optimizer.init(p)
     for g in GRADIENTS:
-        p, state = optimizer.update(jnp.float32(g), state, p)
+        objective = None
+        if optimizer.needs_objective:
+            objective, g = jax.value_and_grad(lambda p: (p - 3) ** 2 / 2), p - 3
+        p, state = optimizer.update(jnp.float32(g), state, p, objective)
         reached.append(float(p))
     np.testing.assert_allclose(reached, expected, rtol=2e-6)
 

@@ -1,5 +1,6 @@
 """Callbacks: what happens between the blocks of a training run."""
 
+from talweg.callbacks.alarms import Alarms
 from talweg.callbacks.base import Callback
 from talweg.callbacks.callback_list import CallbackList
 from talweg.callbacks.csv_logger import CSVLogger
@@ -12,6 +13,7 @@ from talweg.callbacks.progbar_logger import ProgbarLogger
 from talweg.callbacks.progress import Progbar
 from talweg.callbacks.reduce_lr_on_plateau import ReduceLROnPlateau
 from talweg.callbacks.remote_monitor import RemoteMonitor
+from talweg.callbacks.roll_back import RollBackOnDivergence
 from talweg.callbacks.run_folder import RunFolder
 from talweg.callbacks.swap_ema_weights import SwapEMAWeights
 from talweg.callbacks.terminate_on_nan import TerminateOnNaN
@@ -26,6 +28,8 @@ __all__ = [
     "ReduceLROnPlateau",
     "LearningRateScheduler",
     "TerminateOnNaN",
+    "Alarms",
+    "RollBackOnDivergence",
     "SwapEMAWeights",
     "CSVLogger",
     "RemoteMonitor",

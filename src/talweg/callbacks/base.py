@@ -30,7 +30,9 @@ class Callback:
 
     A callback without batch hooks never shortens a block, whatever it reads at the end of
     an epoch. One that wants to know now and then how far the epoch is, overrides
-    `on_block_end`.
+    `on_block_end`. One that wants to see the gradients defines `inside`, a pure function
+    that is compiled into a program of its own and run now and then after a block, and
+    `on_probe`, which is given what came out.
 
     >>> class Lowest(Callback):
     ...     reads = "logs"
@@ -42,10 +44,16 @@ class Callback:
     """
 
     reads: ClassVar[Literal["logs", "weights"]] = "weights"
+    # Whether `inside` is given the objective, too: to look at the loss or gradient elsewhere.
+    needs_objective: ClassVar[bool] = False
+    # How much of the time probing may take; infinite to probe after every block.
+    probe_share: float = 0.005
 
     # In the class too, for subclasses that do not call this constructor.
     params: dict[str, Any] | None = None
     _model: Any = None
+    # Whom `tell` tells: the callbacks of the training that is under way.
+    _listeners: Any = None
 
     def __init__(self) -> None:
         self.params = None
@@ -106,6 +114,32 @@ class Callback:
 
         The events are those of `talweg.core.events`: blocks, epochs, changes of a
         hyperparameter by whatever hand, alarms. Called between blocks only.
+        """
+
+    def tell(self, event: Event) -> None:
+        """Tell an event to all callbacks of this training, itself included.
+
+        One that is told from within `on_event` comes after the present one has reached all.
+        """
+        if self._listeners is not None:
+            self._listeners.on_event(event)
+
+    def inside(self, grads: list[Any], params: list[Any]) -> dict[str, Any]:
+        """What to look at inside a step: scalars or small arrays by name. Pure, compiled.
+
+        Called with the gradients of the last batch of a block, neither scaled nor clipped,
+        and the weights, in the order of `model.trainable_variables`. A class that says
+        `needs_objective = True` is given `objective` as well: `objective(params)` gives the
+        loss and the gradients of the same batch anywhere. The values are computed now and
+        then, so that they take no more than `probe_share` of the time; the numbers among
+        them stand in the logs of BlockDone events.
+        """
+        return {}
+
+    def on_probe(self, step: int, values: dict[str, Any]) -> None:
+        """Called with what `inside` saw and the "loss" of that batch.
+
+        `step` is the number of steps that the optimizer has taken.
         """
 
     def on_train_batch_begin(self, batch: int, logs: Logs = None) -> None:

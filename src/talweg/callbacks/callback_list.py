@@ -1,6 +1,8 @@
 """Many callbacks as one."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from talweg.callbacks import console
@@ -41,6 +43,7 @@ class CallbackList(Callback):
     ):
         super().__init__()
         self.callbacks = list(_flat(callbacks))
+        self._events: deque[Event] = deque()
         if add_history and not any(isinstance(c, History) for c in self.callbacks):
             self.callbacks.append(History())
         if add_progbar and not any(isinstance(c, ProgbarLogger) for c in self.callbacks):
@@ -83,8 +86,36 @@ class CallbackList(Callback):
         return any(c.overrides("on_event") for c in self.callbacks)
 
     def on_event(self, event: Event) -> None:
-        for callback in self.callbacks:
-            callback.on_event(event)
+        """Tell all; what they tell in answer comes after it has reached the last of them."""
+        self._events.append(event)
+        if len(self._events) > 1:
+            return
+        try:
+            while self._events:
+                for callback in self.callbacks:
+                    callback.on_event(self._events[0])
+                self._events.popleft()
+        finally:
+            self._events.clear()
+
+    @property
+    def _looking(self) -> list[Callback]:
+        return [callback for callback in self.callbacks if callback.overrides("inside")]
+
+    @property
+    def looks(self) -> list[Any]:
+        """What callbacks want to see inside a step: `(grads, params, objective) -> values`."""
+        return [_Look(c.inside, c.needs_objective) for c in self._looking]
+
+    @property
+    def probe_share(self) -> float:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """How much of the time looking may take, at the most."""
+        return max((callback.probe_share for callback in self._looking), default=0.0)
+
+    def show(self, step: int, loss: float, seen: list[dict[str, Any]]) -> None:
+        """Give every callback what it wanted to see."""
+        for callback, values in zip(self._looking, seen, strict=True):
+            callback.on_probe(step, {"loss": loss, **values})
 
     def set_model(self, model: Any) -> None:
         if model is None:
@@ -121,6 +152,8 @@ class CallbackList(Callback):
 
     def on_train_begin(self, logs: Logs = None) -> None:
         logs = plain(logs)
+        for callback in self.callbacks:
+            callback._listeners = self
         for callback in self.callbacks:
             callback.on_train_begin(logs)
 
@@ -205,6 +238,18 @@ class CallbackList(Callback):
         logs = plain(logs)
         for callback in self.callbacks:
             callback.on_predict_batch_end(batch, logs=logs)
+
+
+@dataclass(frozen=True)
+class _Look:
+    """A callback's `inside`, equal for the same callback: compiled programs are kept by it."""
+
+    inside: Callable[..., dict[str, Any]]
+    needs_objective: bool
+
+    def __call__(self, grads: Any, params: Any, objective: Any) -> dict[str, Any]:
+        more = (objective,) if self.needs_objective else ()
+        return self.inside(grads, params, *more)
 
 
 def plain(logs: Logs) -> dict[str, Any]:

@@ -92,14 +92,13 @@ class Hyper:
         if self.interval is None:
             return self._check_static(owner, value)
         expected = f"an integer in {self.notation}" if self.integer else f"in {self.notation}"
+        kind = expected if self.integer else f"a number {expected}"
         if not _is_scalar(value):
-            raise errors.wrong_type(owner, self.name, f"a number {expected}", value, self.hint)
+            raise errors.wrong_type(owner, self.name, kind, value, self.hint)
         try:
             number = float(cast(Any, value))
         except (TypeError, ValueError):
-            raise errors.wrong_type(
-                owner, self.name, f"a number {expected}", value, self.hint
-            ) from None
+            raise errors.wrong_type(owner, self.name, kind, value, self.hint) from None
         # What the program will see: 0.99999999 is 1 in float32.
         with np.errstate(over="ignore"):
             rounded = number if self.integer else float(np.float32(number))
@@ -158,14 +157,16 @@ def hyper(
 
 
 def static(
-    *, default: Any, interval: str | None = None, hint: str = "", kw_only: bool = False
-) -> Any:
+    *, default: Any = None, interval: str | None = None, hint: str = "", required: bool = False,
+    kw_only: bool = False,
+) -> Any:  # fmt: skip
     """Declare an argument that changes the structure of the program.
 
     Args:
         default: its value; a bool accepts only True and False.
         interval: for an integer, what is accepted; None is accepted where it is the default.
         hint: the remedy, the last sentence of the error message.
+        required: whether it must be given: None, the default, is refused.
         kw_only: for type checkers: listed after the positional arguments.
     """
     parsed = None if interval is None else Interval.parse(interval)
@@ -174,7 +175,7 @@ def static(
         interval=parsed,
         notation=interval or "",
         hint=hint,
-        optional=default is None,
+        optional=default is None and not required,
         integer=parsed is not None,
     )
 

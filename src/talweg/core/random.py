@@ -9,6 +9,7 @@ Two sources, both with the same bits in every process:
 """
 
 import contextlib
+import copy
 import random
 from collections.abc import Generator
 from typing import Any
@@ -48,6 +49,7 @@ def set_random_seed(seed: Any) -> None:
 def preserved() -> Generator[None]:
     """Put all global generators back to where they were when the block ends."""
     kept = (random.getstate(), np.random.get_state(), _Stream.generator)
+    _Stream.generator = copy.deepcopy(_Stream.generator)  # draws would move the one that is kept
     try:
         yield
     finally:

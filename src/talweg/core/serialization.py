@@ -162,6 +162,11 @@ class Catalog:
             self.kind, "the identifier", "a name, a config, a class or an object", identifier
         )
 
+    def _recorded(self, name: str) -> Any:
+        """What a record names: also an exported class that no identifier names."""
+        exported = dict(self._exports()).get(name)
+        return exported if hasattr(exported, "from_config") else self.find(name)
+
     def serialize(self, target: Any) -> Any:
         """The record of an object, or the name of an exported function."""
         return serialize_keras_object(target)
@@ -178,7 +183,8 @@ class Catalog:
                     return other.deserialize(config)  # a layer as activation, for example
                 found = get_registered_object(str(config.get("registered_name")))
                 is_function = config["class_name"] == "function"
-                target = found or self.find(config["config" if is_function else "class_name"])
+                name = config["config" if is_function else "class_name"]
+                target = found or self._recorded(name)
                 return _from_config(target, config.get("config", {}))
         raise errors.wrong_type(self.kind, "the config", "a name or a record", config)
 
@@ -218,8 +224,6 @@ def serialize_keras_object(target: Any) -> Any:
         return items if isinstance(target, list) else {
             "class_name": "__tuple__", "items": items
         }  # fmt: skip
-    if isinstance(target, Mapping):
-        return {key: serialize_keras_object(item) for key, item in target.items()}
     if isinstance(target, np.generic):
         return target.item()
     if isinstance(target, (np.ndarray, jax.Array)):
@@ -236,6 +240,8 @@ def serialize_keras_object(target: Any) -> Any:
         registered = None if module else get_registered_name(cls)
         config = target.get_config()
         return _record(module or cls.__module__, cls.__name__, config, registered)
+    if isinstance(target, Mapping):
+        return {key: serialize_keras_object(item) for key, item in target.items()}
     if isinstance(target, types.FunctionType) or callable(target):
         name = getattr(target, "__name__", None)
         for catalog in _catalogs.values():

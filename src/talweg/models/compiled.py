@@ -82,7 +82,9 @@ class CompiledModel(Layer):
             run_eagerly: run step by step without compiling, to debug.
             steps_per_execution: steps in one compiled call; "auto" chooses by measuring, 1
                 steps one by one.
-            jit_compile, auto_scale_loss: accepted as Keras does; steps are compiled.
+            jit_compile: accepted as Keras does; steps are compiled.
+            auto_scale_loss: under the policy "mixed_float16", wrap the optimizer in a
+                `LossScaleOptimizer`.
 
         Raises:
             ValueError: an unknown name, a value that makes no sense.
@@ -95,6 +97,9 @@ class CompiledModel(Layer):
                 steps_per_execution,
             )  # fmt: skip
         self.optimizer = optimizers.get(optimizer)
+        float16 = self.dtype_policy.name == "mixed_float16"
+        if auto_scale_loss and float16 and not self.optimizer.handles_overflow:
+            self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self.objectives = Objectives(loss, loss_weights, metrics, weighted_metrics)
         self.run_eagerly = run_eagerly
         self.steps_per_execution = steps_per_execution

@@ -7,8 +7,9 @@ import jax.numpy as jnp
 
 from talweg.core.variables import lend
 from talweg.optimizers import Optimizer
+from talweg.optimizers.transforms import all_finite
 from talweg.training import TrainState
-from talweg.training.step import Step, all_finite, keep_if_bad
+from talweg.training.step import Step, keep_if_bad
 
 
 def custom_step(model: Any, optimizer: Optimizer | None) -> Step:
@@ -41,7 +42,7 @@ def custom_step(model: Any, optimizer: Optimizer | None) -> Step:
             ),
         )
         before = state._replace(logs=moved.logs)
-        return keep_if_bad(before, moved, all_finite(logs.get("loss", 0.0), params))
+        return keep_if_bad(before, moved, all_finite((logs.get("loss", 0.0), params)))
 
     return step
 

@@ -4,7 +4,7 @@ import contextlib
 import inspect
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +21,7 @@ from talweg.models.diagnosis import ask_layers, bad_row
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
+from talweg.training.probe import Look, make_probe
 from talweg.training.step import make_test_step
 
 
@@ -75,11 +76,12 @@ class ModelTrainee:
         self._loss_takes_training = "training" in parameters or any(
             p.kind is p.VAR_KEYWORD for p in parameters.values()
         )
-        task = Task(self._objective, self._update, self._scale)
+        self._task = task = Task(self._objective, self._update, self._scale)
         # A user's own metrics may report what no metric object holds: their logs are kept.
         trains = _overridden(model, "train_step") or not self._observes
         tests = _overridden(model, "test_step") or not self._observes
-        step = make_step(task, watch_gradients=not small)
+        overflows = optimizer is not None and optimizer.handles_overflow
+        step = make_step(task, "loss" if small else "weights" if overflows else "gradients")
         self.train_program = Program(
             custom_step(model, optimizer) if trains else step, self._report_training, keep=small
         )
@@ -89,6 +91,8 @@ class ModelTrainee:
             moving=("metrics", "logs"),
         )
         self._custom = {"train": trains, "test": tests}
+        # The last compiled look inside a step, and what it was made of.
+        self._look: tuple[Any, Any] = ((), None)
         self._log_shapes: dict[str, Any] = {"train": (), "test": ()}
 
     @property
@@ -125,6 +129,9 @@ class ModelTrainee:
         for cell in self._given_up:
             if sys.getrefcount(cell._value) > _ALONE:
                 cell.assign(np.array(cell._value))  # by way of the host: nothing to compile
+        return self._state()
+
+    def _state(self) -> TrainState:
         return TrainState(
             params=[v.value for v in self.params],
             fixed=[v.value for v in self.fixed],
@@ -161,7 +168,7 @@ class ModelTrainee:
     @property
     def iterations(self) -> int:
         """How many steps the optimizer has taken."""
-        return 0 if self.optimizer is None else int(self.optimizer.cells_now().iterations)
+        return 0 if self.optimizer is None else int(self.optimizer._iterations.value)
 
     def hyperparameters(self) -> dict[str, Any]:
         """The arrays of the hyperparameters of this moment, by name."""
@@ -169,6 +176,20 @@ class ModelTrainee:
             return {}
         paths = jax.tree_util.tree_flatten_with_path(self.optimizer.hyper_state())[0]
         return {jax.tree_util.keystr(p, simple=True, separator="/"): array for p, array in paths}
+
+    def probe(self, looks: Sequence[Look]) -> Callable[[Any, Any], tuple[Any, Any]] | None:
+        """A look inside a step, `(data, rows) -> (loss, [what each of `looks` says])`.
+
+        None where there is nothing to look at, or nothing is known of the step: the user
+        wrote it. Compiled once, and kept for the next `fit` with the same callbacks.
+        """
+        if not looks or self.optimizer is None or _overridden(self.model, "train_step"):
+            return None
+        if self._look[0] != tuple(looks):
+            made = make_probe(self._task, lambda *of: [look(*of) for look in looks])
+            self._look = (tuple(looks), made)
+        program = self._look[1]
+        return lambda data, rows: program(self._state(), data, rows)
 
     def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
         """Tell the optimizer how an epoch went."""

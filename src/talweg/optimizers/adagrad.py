@@ -33,6 +33,9 @@ class Adagrad(Optimizer):
         initial_accumulator_value: where the sum of squares starts.
         epsilon: added under the root.
 
+    When to use it: sparse features, and convex problems; its rate only falls, which stops
+    long trainings of deep networks.
+
     >>> Adagrad(0.1).initial_accumulator_value
     0.1
 

@@ -44,6 +44,8 @@ class Adam(Optimizer):
         epsilon: added to the root.
         amsgrad: divide by the largest mean square so far.
 
+    When to use it: the first choice for most networks; with weight decay, `AdamW`.
+
     >>> Adam(3e-4).beta_2
     0.999
 

@@ -315,6 +315,11 @@ class Optimizer(UpdateSteps):
             raise errors.unknown(f"hyperparameter of {type(self).__name__}", name, known)
         setattr(self, name, value)
 
+    @property
+    def listens_to_epochs(self) -> bool:
+        """Whether it must be told the end of an epoch, so that only `fit` can train with it."""
+        return False
+
     def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
         """Called by `fit` after every epoch, with its logs."""
 
@@ -394,6 +399,10 @@ class Optimizer(UpdateSteps):
         excluded, pattern = self._excluded
         ids = {id(variable) for variable in excluded}
         return [
-            Tensor(v.path, id(v) not in ids and not (pattern and re.search(pattern, v.name)))
+            Tensor(
+                v.path,
+                id(v) not in ids and not (pattern and re.search(pattern, v.name)),
+                constraint=v.constraint,
+            )
             for v in self._trainable_variables
         ]

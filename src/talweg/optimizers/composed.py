@@ -25,9 +25,12 @@ from talweg.core.hyperparameters import Hyper, hyper
 from talweg.core.serialization import serialize_keras_object
 from talweg.core.variables import Variable
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor, wide
+from talweg.optimizers.functional import Objective, OptimizerState, Tensor, among, wide
 from talweg.optimizers.hyperparameters import RATE
 from talweg.schedules import LearningRateSchedule
+
+# Stands before the names of hyperparameters inside that the wrapper has as well.
+INSIDE = "inner_optimizer/"
 
 
 class Composed(Optimizer):
@@ -49,6 +52,12 @@ class Composed(Optimizer):
         cls.hypers = {n: h for n, h in cls.hypers.items() if n in declared | {"name"}}
 
     def __init__(self, parts: Sequence[Optimizer], *args: Any, **kwargs: Any):
+        self.parts: tuple[Optimizer, ...] = ()
+        self.take(parts)
+        super().__init__(*args, **kwargs)
+
+    def take(self, parts: Sequence[Optimizer]) -> None:
+        """Put optimizers inside, behind those that are."""
         owner = type(self).__name__
         for part in parts:
             if not isinstance(cast(object, part), Optimizer):
@@ -58,8 +67,9 @@ class Composed(Optimizer):
                     owner, "optimizer", "one that no model was trained with yet", part,
                     "Make a new one: its state belongs to that model.",
                 )  # fmt: skip
-        self.parts = tuple(parts)
-        super().__init__(*args, **kwargs)
+        self.parts = (*self.parts, *parts)
+        for trait in ("needs_objective", "handles_overflow", "trains_elsewhere"):
+            setattr(self, trait, any(getattr(one, trait) for one in (type(self), *self.parts)))
 
     # -- what a subclass defines -----------------------------------------------------
 
@@ -70,18 +80,6 @@ class Composed(Optimizer):
     def hyper_of(self, hyper: dict[str, Any], part: int) -> dict[str, Any]:
         """The hyperparameters of an optimizer inside, out of `hyper_state`'s."""
         raise NotImplementedError
-
-    # -- traits: those of the optimizers inside --------------------------------------
-
-    @property
-    def needs_objective(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether an optimizer inside looks at the loss again."""
-        return any(part.needs_objective for part in self.parts)
-
-    @property
-    def trains_elsewhere(self) -> bool:  # pyright: ignore[reportIncompatibleVariableOverride]
-        """Whether an optimizer inside evaluates with other weights than it trains."""
-        return any(part.trains_elsewhere for part in self.parts)
 
     # -- state -----------------------------------------------------------------------
 
@@ -128,16 +126,48 @@ class Composed(Optimizer):
             return self.parts[part].cells_now()._replace(hyper=hyper)
         return state.inner[part]._replace(hyper=hyper)
 
+    def update_leaves(
+        self, gradients: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        tensors: Sequence[Tensor], objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
+        """One step, by default that of the optimizers inside."""
+        return self.update_members(gradients, state, params, tensors, objective)
+
     def update_part(
         self, part: int, gradients: Sequence[Any], state: OptimizerState, params: Sequence[Any],
         tensors: Sequence[Tensor], objective: Objective | None = None,
     ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
-        """One step of an optimizer inside, over lists of its own tensors."""
+        """One step of an optimizer inside, over lists of its own tensors.
+
+        It goes by the constraints: what is done after it must know where the weights are.
+        """
         inner = self.inner_state(state, part)
         new, inner = self.parts[part].update_leaves(gradients, inner, params, tensors, objective)
+        for i, tensor in enumerate(tensors):
+            if tensor.constraint is not None and gradients[i] is not None:
+                new[i] = tensor.constraint(new[i])
         kept = list(state.inner)
         kept[part] = inner._replace(hyper={})
         return new, state._replace(inner=tuple(kept))
+
+    def update_members(
+        self, gradients: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        tensors: Sequence[Tensor], objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
+        """One step of every optimizer inside, each over its own tensors."""
+        self.check_gradients(gradients)
+        moved = [jnp.asarray(p) for p in params]
+        for k, own in enumerate(self.members(tensors)):
+            grads = [gradients[i] for i in own]
+            if all(gradient is None for gradient in grads):
+                continue
+            new, state = self.update_part(
+                k, grads, state, [params[i] for i in own], [tensors[i] for i in own],
+                objective and among(objective, params, own),
+            )  # fmt: skip
+            for i, value in zip(own, new, strict=True):
+                moved[i] = value
+        return moved, state._replace(iterations=state.iterations + 1)
 
     @property
     def variables(self) -> list[Variable]:
@@ -191,6 +221,10 @@ class Composed(Optimizer):
                 moved[i] = value
         return moved
 
+    @property
+    def listens_to_epochs(self) -> bool:
+        return any(part.listens_to_epochs for part in self.parts)
+
     def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
         for part in self.parts:
             part.epoch_done(epoch, logs)
@@ -217,6 +251,9 @@ class Wrapper(Composed):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
+        written = inspect.signature(cls.__init__).parameters.values()
+        if not any(parameter.kind is parameter.VAR_POSITIONAL for parameter in written):
+            return  # all of its arguments are written
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         own = [
             inspect.Parameter(name, kind, default=declaration.default)
@@ -226,7 +263,7 @@ class Wrapper(Composed):
         cls.__signature__ = inspect.Signature([inspect.Parameter("inner_optimizer", kind), *own])
 
     def __init__(self, inner_optimizer: Any, *args: Any, **kwargs: Any):
-        super().__init__([_optimizer(inner_optimizer)], *args, **kwargs)
+        super().__init__([optimizer_from(inner_optimizer)], *args, **kwargs)
 
     @property
     def inner_optimizer(self) -> Optimizer:
@@ -234,10 +271,14 @@ class Wrapper(Composed):
         return self.parts[0]
 
     def hyper_of(self, hyper: dict[str, Any], part: int) -> dict[str, Any]:
-        return {name: value for name, value in hyper.items() if name not in self.hypers}
+        inner = {name: value for name, value in hyper.items() if name not in self.hypers}
+        return {name.removeprefix(INSIDE): value for name, value in inner.items()}
 
     def hyper_state(self) -> dict[str, Any]:
-        return {**self.inner_optimizer.hyper_state(), **super().hyper_state()}
+        inner = self.inner_optimizer.hyper_state()
+        hidden = {name for name in inner if name in self.hypers or name.startswith(INSIDE)}
+        named = {(INSIDE + name if name in hidden else name): inner[name] for name in inner}
+        return {**named, **super().hyper_state()}
 
     def read_hyper(self, declaration: Hyper) -> Any:
         if declaration.name in self.hypers:
@@ -258,7 +299,7 @@ class Wrapper(Composed):
 
     def __setattr__(self, name: str, value: Any) -> None:
         parts = vars(self).get("parts", ())
-        if parts and name not in self.hypers and name in parts[0].hypers:
+        if parts and name not in self.hypers and _has_hyper(parts[0], name):
             setattr(parts[0], name, value)
         else:
             super().__setattr__(name, value)
@@ -267,7 +308,7 @@ class Wrapper(Composed):
         if name in self.hypers:
             super().set_hyperparameter(name, value)
         else:
-            self.inner_optimizer.set_hyperparameter(name, value)
+            self.inner_optimizer.set_hyperparameter(name.removeprefix(INSIDE), value)
 
     @property
     def schedule(self) -> LearningRateSchedule | None:
@@ -277,6 +318,10 @@ class Wrapper(Composed):
     @property
     def free_rate(self) -> str:
         return self.inner_optimizer.free_rate
+
+    @property
+    def average_variables(self) -> list[Variable]:
+        return self.inner_optimizer.average_variables
 
     def get_config(self) -> dict[str, Any]:
         inner = serialize_keras_object(self.inner_optimizer)
@@ -305,9 +350,13 @@ class Several(Composed):
         own = hyper[str(part)]
         return {**own, "rate_multiplier": own["rate_multiplier"] * hyper["rate_multiplier"]}
 
+    def own_hyper_state(self) -> dict[str, Any]:
+        """The hyperparameters that are not of the optimizers inside."""
+        return super().hyper_state()
+
     def hyper_state(self) -> dict[str, Any]:
         inner = {str(i): part.hyper_state() for i, part in enumerate(self.parts)}
-        return {**super().hyper_state(), **inner}
+        return {**self.own_hyper_state(), **inner}
 
     def read_hyper(self, declaration: Hyper) -> Any:
         if declaration.name in self.hypers:
@@ -332,7 +381,13 @@ class Several(Composed):
         return "rate_multiplier"
 
 
-def _optimizer(given: Any) -> Any:
+def _has_hyper(optimizer: Optimizer, name: str) -> bool:
+    if name in optimizer.hypers:
+        return True
+    return isinstance(optimizer, Wrapper) and _has_hyper(optimizer.inner_optimizer, name)
+
+
+def optimizer_from(given: Any) -> Any:
     """An optimizer from all that `optimizers.get` takes."""
     from talweg import optimizers  # which imports this module
 

@@ -6,8 +6,16 @@
 The order of a step: drop missing gradients, unscale, accumulate, clip, decay the weights,
 apply the rule, average, count. Tensors of less than 32 bits are stepped in float32 and
 rounded once at the end: small updates of long averages would vanish in them.
+
+To step in place, jit a function that takes parameters and state in the order in which it
+returns them, and donate both. JAX pairs donated buffers with results of one shape in order:
+another order makes XLA copy all of them, at ten times the time.
+
+    step = jax.jit(lambda params, state, grads: optimizer.update(grads, state, params),
+                   donate_argnums=(0, 1))
 """
 
+import functools
 from collections.abc import Callable, Sequence
 from types import SimpleNamespace
 from typing import Any, ClassVar, NamedTuple
@@ -71,11 +79,22 @@ class Tensor(NamedTuple):
         name: its path, "encoder/kernel".
         decays: whether weight decay applies to it.
         factors: those of the part that it belongs to; None for the model as a whole.
+        constraint: what is applied to it after every step; None where there is none.
     """
 
     name: str
     decays: bool = True
     factors: Factors | None = None
+    constraint: Callable[[Any], Any] | None = None
+
+    def within(self, factors: Factors | None) -> "Tensor":
+        """The tensor with the factors of one more part around it."""
+        if factors is None or self.factors is None:
+            return self._replace(factors=factors or self.factors)
+        *products, frozen = zip(self.factors, factors, strict=True)
+        return self._replace(
+            factors=Factors(*(a * b for a, b in products), frozen=frozen[0] | frozen[1])
+        )
 
 
 class GradientTransformation(NamedTuple):
@@ -93,6 +112,10 @@ class Functional(Hyperparameters):
     trailing_slots: ClassVar[tuple[str, ...]] = ()
     # Whether a step asks for the loss or the gradient again, by `h.objective`.
     needs_objective: ClassVar[bool] = False
+    # Whether weight decay is part of the rule, by `h.decays`, and not done before it.
+    decays_itself: ClassVar[bool] = False
+    # Whether gradients that are not finite are part of its business.
+    handles_overflow: ClassVar[bool] = False
     # Whether the weights to evaluate are others than those that are trained.
     trains_elsewhere: ClassVar[bool] = False
 
@@ -110,6 +133,10 @@ class Functional(Hyperparameters):
         """The shared state of step `t`; its fields are given to the rule in `h`."""
         return shared
 
+    def decay_of(self, p: Any, name: str, values: dict[str, Any]) -> Any:
+        """The weight decay of a tensor, out of the hyperparameters; None for none."""
+        return values.get("weight_decay")
+
     def evaluated(self, p: Any, s: Any, h: Any) -> Any:
         """The tensor to evaluate with, from the one that is trained."""
         return p
@@ -126,11 +153,12 @@ class Functional(Hyperparameters):
 
         Args:
             grads: clipped gradients.
-            params: parameters, decayed already.
+            params: parameters, decayed already unless it `decays_itself`.
             slots: what the rule kept for each tensor.
             shared: what it kept for all.
             h: hyperparameters by name. Lists parallel to `params`: `h.rates`, the rate of
-                each tensor, `h.names`, its path, and `h.positions`, its place in the tree.
+                each tensor, `h.decays`, its weight decay or None, `h.names`, its path, and
+                `h.positions`, its place in the tree.
                 `h.objective(params)` gives the loss and the gradients for other values of
                 these tensors; None where the caller cannot.
             t: the number of this step, from 1, a float32 scalar.
@@ -139,14 +167,31 @@ class Functional(Hyperparameters):
             New parameters, slots, and shared state.
         """
         shared = self.advance(shared, h, t)
-        new: list[Any] = []
-        kept: list[Any] = []
-        each = zip(grads, params, slots, h.names, h.rates, strict=True)
-        for g, p, s, name, rate in each:
-            own = _of_tensor(h, shared, p.dtype, name, rate)
-            update, slot = self.rule(g, p, s, own, t.astype(p.dtype))
-            new.append(p + update)
-            kept.append(slot)
+
+        def moved(members: Sequence[int], params: Sequence[Any], slots: Sequence[Any]) -> Any:
+            new: list[Any] = []
+            kept: list[Any] = []
+            for i, p, s in zip(members, params, slots, strict=True):
+                own = _of_tensor(h, shared, p.dtype, h.names[i], h.rates[i])
+                update, slot = self.rule(grads[i], p, s, own, t.astype(p.dtype))
+                new.append(p + update)
+                kept.append(slot)
+            return new, kept
+
+        everything = list(range(len(params)))
+        if not any(f is not None for f in h.frozen):
+            return *moved(everything, params, slots), shared
+        # One condition for each part. To choose between old and new number by number, XLA
+        # keeps copies of both; and it copies unless what stands still is the branch for False.
+        new, kept = list(params), list(slots)
+        flags = {id(flag): flag for flag in h.frozen}
+        for key, flag in flags.items():
+            members = [i for i in everything if id(h.frozen[i]) == key]
+            old = [params[i] for i in members], [slots[i] for i in members]
+            step = functools.partial(moved, members)
+            done = step(*old) if flag is None else jax.lax.cond(~flag, step, _stay, *old)
+            for i, p, s in zip(members, *done, strict=True):
+                new[i], kept[i] = p, s
         return new, kept, shared
 
     # -- init, update ----------------------------------------------------------------
@@ -159,7 +204,8 @@ class Functional(Hyperparameters):
             hyper: hyperparameters that differ from the optimizer's own, as arrays; over
                 their leading axis `jax.vmap` makes a population.
         """
-        return self.init_leaves(jax.tree.leaves(params), tensors_of(params), hyper)
+        state = self.init_leaves(jax.tree.leaves(params), tensors_of(params), hyper)
+        return _apart(state, params)
 
     def init_leaves(
         self, params: Sequence[Any], tensors: Sequence[Tensor], hyper: dict[str, Any] | None = None
@@ -218,10 +264,13 @@ class Functional(Hyperparameters):
         The updates are to be added to the parameters (`optax.apply_updates`).
         """
 
-        def update(grads: Any, state: OptimizerState, params: Any = None, **_: Any) -> Any:
+        def update(
+            grads: Any, state: OptimizerState, params: Any = None,
+            objective: Objective | None = None, **_: Any,
+        ) -> Any:  # fmt: skip
             if params is None:
                 raise errors.invalid(type(self).__name__, "params", "given to update", params)
-            new, state = self.update(grads, state, params)
+            new, state = self.update(grads, state, params, objective)
             return jax.tree.map(jnp.subtract, new, params), state
 
         return GradientTransformation(self.init, update)
@@ -238,12 +287,8 @@ class Functional(Hyperparameters):
         if not gradients:  # a model without trainable weights
             return [], state
         self.check_objective(objective)
+        self.check_gradients(gradients)
         present = [i for i, gradient in enumerate(gradients) if gradient is not None]
-        if not present:
-            raise ValueError(
-                f"{type(self).__name__}: No gradients provided for any variable. Does the loss "
-                "depend on them?"
-            )
         params = [jnp.asarray(p) for p in params]
         grads = [jnp.asarray(gradients[i], wide(params[i]).dtype) for i in present]
         if "loss_scale_factor" in state.hyper:
@@ -253,6 +298,14 @@ class Functional(Hyperparameters):
         if self.use_ema:
             new, state = self._average(new, state)
         return new, state._replace(iterations=state.iterations + 1)
+
+    def check_gradients(self, gradients: Sequence[Any]) -> None:
+        """Refuse a step over tensors none of which has a gradient."""
+        if gradients and all(gradient is None for gradient in gradients):
+            raise ValueError(
+                f"{type(self).__name__}: No gradients provided for any variable. Does the loss "
+                "depend on them?"
+            )
 
     def check_objective(self, objective: Objective | None) -> None:
         """Refuse a step that cannot look at the loss again, where it must."""
@@ -294,6 +347,13 @@ class Functional(Hyperparameters):
             moved.append(way(wide(p), s, own).astype(p.dtype))
         return moved
 
+    @property
+    def _by_tensor(self) -> bool:
+        """Whether nothing but `rule` makes the step: it sees one tensor at a time."""
+        owner = next(c for c in type(self).__mro__ if "apply_rule" in vars(c))
+        known = owner.__module__ in (__name__, "talweg.optimizers.update_steps")
+        return known and not getattr(self, "has_update_step", False)
+
     # -- the parts of a step ---------------------------------------------------------
 
     def _step(
@@ -305,24 +365,35 @@ class Functional(Hyperparameters):
         t = (state.iterations // (self.gradient_accumulation_steps or 1) + 1).astype(jnp.float32)
         before = [wide(params[i]) for i in present]
         factors = [tensors[i].factors for i in present]
+        frozen = [None if f is None or f.frozen is False else f.frozen for f in factors]
+        if "global_clipnorm" in values or not self._by_tensor:
+            # A frozen part has no say in a joint norm.
+            gradients = [
+                g if f is None else jnp.where(f, jnp.zeros_like(g), g)
+                for g, f in zip(gradients, frozen, strict=True)
+            ]
         rates = [rate if f is None else rate * f.rate for f in factors]
         grads = self._clip(gradients, values, factors)
-        moved = before
-        if "weight_decay" in values:
-            decay = values["weight_decay"]
-            decays = [decay if f is None else decay * f.decay for f in factors]
-            mask = [tensors[i].decays for i in present]
-            moved = transforms.decay(moved, mask, rates, decays)
+        decays = [
+            None if not tensors[i].decays else self.decay_of(p, tensors[i].name, values)
+            for i, p in zip(present, before, strict=True)
+        ]
+        decays = [
+            d if d is None or f is None else d * jnp.where(f.frozen, 0.0, f.decay)
+            for d, f in zip(decays, factors, strict=True)
+        ]
+        moved = before if self.decays_itself else transforms.decay(before, rates, decays)
         h = self._namespace(values, rate)
-        h.positions, h.rates = present, rates
+        h.positions, h.rates, h.decays = present, rates, decays
         h.names = [tensors[i].name for i in present]
-        h.objective = objective and _among(objective, params, present)
+        h.objective = objective and among(objective, params, present)
+        h.frozen = frozen if self._by_tensor else []
         old_slots = [state.slots[i] for i in present] if state.slots else [()] * len(present)
         moved, slots, shared = self.apply_rule(grads, moved, old_slots, state.shared, h, t)
-        for k, f in enumerate(factors):
+        for k, f in enumerate([] if self._by_tensor else frozen):
             if f is not None:
-                moved[k] = jnp.where(f.frozen, before[k], moved[k])
-                slots[k] = _held(f.frozen, old_slots[k], slots[k])
+                moved[k] = jnp.where(f, before[k], moved[k])
+                slots[k] = _held(f, old_slots[k], slots[k])
         moved = [m.astype(params[i].dtype) for i, m in zip(present, moved, strict=True)]
         if state.slots:
             state = state._replace(slots=tuple(_replaced(state.slots, present, slots)))
@@ -391,9 +462,25 @@ def wide(array: jax.Array) -> jax.Array:
 
 
 def tensors_of(params: Any) -> list[Tensor]:
-    """The tensors of a pytree, named by their paths."""
+    """The tensors of a pytree, named by their paths ("/value", of Flax's boxes, is left out)."""
     paths = jax.tree_util.tree_flatten_with_path(params)[0]
-    return [Tensor(jax.tree_util.keystr(path, simple=True, separator="/")) for path, _ in paths]
+    return [
+        Tensor(jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/value"))
+        for path, _ in paths
+    ]
+
+
+def _apart(state: OptimizerState, params: Any) -> OptimizerState:
+    """Every array in a buffer of its own, so that a jitted step may overwrite the state."""
+    taken = {id(leaf) for leaf in jax.tree.leaves((params, state.hyper))}
+
+    def own(leaf: Any) -> Any:
+        if id(leaf) in taken:
+            return jnp.copy(leaf)
+        taken.add(id(leaf))
+        return leaf
+
+    return jax.tree.map(own, state)
 
 
 def _replaced(items: Sequence[Any], positions: Sequence[int], new: Sequence[Any]) -> list[Any]:
@@ -403,12 +490,16 @@ def _replaced(items: Sequence[Any], positions: Sequence[int], new: Sequence[Any]
     return result
 
 
+def _stay(params: Any, slots: Any) -> Any:
+    return params, slots
+
+
 def _held(frozen: Any, old: Any, new: Any) -> Any:
     return jax.tree.map(lambda o, n: jnp.where(frozen, o, n), old, new)
 
 
-def _among(objective: Objective, params: Sequence[Any], present: Sequence[int]) -> Objective:
-    """An objective of the tensors that have a gradient; the others stay."""
+def among(objective: Objective, params: Sequence[Any], present: Sequence[int]) -> Objective:
+    """An objective as one of some of the tensors; the others stay."""
 
     def of_present(moved: Sequence[Any]) -> tuple[Any, list[Any]]:
         narrow = [m.astype(params[i].dtype) for i, m in zip(present, moved, strict=True)]

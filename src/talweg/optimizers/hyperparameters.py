@@ -81,7 +81,7 @@ class Hyperparameters(Declared):
 
     def __init__(self, *args: Any, **kwargs: Any):
         owner = type(self).__name__
-        if "decay" in kwargs:
+        if "decay" in kwargs and "decay" not in self.hypers:
             raise TypeError(
                 f"{owner}: decay is no argument any more. Give a schedule: learning_rate="
                 "schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=decay)."
@@ -175,6 +175,12 @@ class Hyperparameters(Declared):
         if name == "learning_rate":
             self._rate_callable = None
             self._warn_of_zero(number)
+
+    def start_with(self, name: str, value: Any) -> None:
+        """Set an argument as the constructor does, before anything is built."""
+        self._values.pop(name, None)
+        self._cells.pop(name, None)
+        self.write_hyper(self.hypers[name], value)
 
     def _follow(self, declaration: Hyper, schedule: LearningRateSchedule) -> None:
         """Let a hyperparameter follow a schedule from here on."""

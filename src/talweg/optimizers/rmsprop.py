@@ -47,6 +47,9 @@ class RMSprop(Optimizer):
         epsilon: added under the root.
         centered: divide by the variance in place of the mean square.
 
+    When to use it: recurrent networks and reinforcement learning, whose gradients change
+    much in size. Adam adds momentum and a corrected start.
+
     >>> RMSprop().rho
     0.9
 

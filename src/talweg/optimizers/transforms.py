@@ -3,6 +3,7 @@
 Pure functions over lists of arrays, in the order in which Keras applies them.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,12 @@ def global_norm(arrays: Sequence[Any]) -> jax.Array:
     """`sqrt(sum of squares)` over all arrays, in float32."""
     squares = [jnp.sum(jnp.square(a.astype(jnp.float32))) for a in arrays]
     return jnp.sqrt(sum(squares, jnp.float32(0)))
+
+
+def all_finite(tree: Any) -> jax.Array:
+    """Whether all arrays of a tree are finite, a bool on the device."""
+    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
+    return functools.reduce(jnp.logical_and, finite, jnp.bool_(True))
 
 
 def clip_by_norm(gradient: jax.Array, limit: Any) -> jax.Array:
@@ -42,16 +49,14 @@ def clip_by_global_norm(gradients: Sequence[Any], limits: Sequence[Any]) -> Arra
     return [g * scale.astype(g.dtype) for g, scale in zip(gradients, scales, strict=True)]
 
 
-def decay(
-    parameters: Sequence[Any], mask: Sequence[bool], rates: Sequence[Any], decays: Sequence[Any]
-) -> Arrays:
-    """Decoupled weight decay, `p - p * weight_decay * rate`, where the mask is True.
+def decay(parameters: Sequence[Any], rates: Sequence[Any], decays: Sequence[Any]) -> Arrays:
+    """Decoupled weight decay, `p - p * weight_decay * rate`; None spares a tensor.
 
     Source: Loshchilov & Hutter, ICLR 2019, arXiv:1711.05101.
     """
     return [
-        p - p * decay.astype(p.dtype) * rate.astype(p.dtype) if chosen else p
-        for p, chosen, rate, decay in zip(parameters, mask, rates, decays, strict=True)
+        p if decay is None else p - p * decay.astype(p.dtype) * rate.astype(p.dtype)
+        for p, rate, decay in zip(parameters, rates, decays, strict=True)
     ]
 
 

@@ -9,11 +9,18 @@ import numpy as np
 
 from talweg.core.variables import Variable
 from talweg.optimizers import Optimizer
+from talweg.optimizers.composed import Composed
+from talweg.optimizers.functional import Objective
 
 Make = Callable[..., Optimizer]
 Loss = Callable[[Sequence[Any]], Any]
 
 SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (3, 4), (2, 2, 3, 2))
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """`jax.jit` for what runs a few times: without the passes that cost most of the compiling."""
+    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
 
 
 def parameters() -> list[np.ndarray]:
@@ -63,6 +70,39 @@ def values(optimizer: Optimizer) -> list[Any]:
     return [variable.value for variable in optimizer.trainable_variables]
 
 
+def bowl(gradient: Sequence[Any], params: Sequence[Any], curvature: float = 1.0) -> Objective:
+    """An objective that has this gradient at `params`, for those that look at it again."""
+
+    def objective(moved: Sequence[Any]) -> tuple[Any, Any]:
+        loss, grads = jnp.float32(0), []
+        for g, p, q in zip(gradient, params, moved, strict=True):
+            if g is None:
+                grads.append(None)
+                continue
+            way = jnp.asarray(q, jnp.float32) - jnp.asarray(p, jnp.float32)
+            loss += jnp.sum(g * way) + curvature * jnp.sum(jnp.square(way)) / 2
+            grads.append(g + curvature * way)
+        return loss, grads
+
+    return objective
+
+
+def step_of(optimizer: Optimizer, curvature: float = 1.0) -> Callable[..., tuple[Any, Any]]:
+    """The pure step along a gradient: `(gradient, state, params) -> (params, state)`."""
+
+    def step(gradient: Any, state: Any, params: Any) -> tuple[Any, Any]:
+        objective = bowl(gradient, params, curvature)
+        return optimizer.update_built(gradient, state, params, objective)
+
+    return step
+
+
+def apply(optimizer: Optimizer, gradient: Sequence[Any]) -> None:
+    """Step the variables along a gradient."""
+    asks = optimizer.needs_objective
+    optimizer.apply(gradient, objective=bowl(gradient, values(optimizer)) if asks else None)
+
+
 def steps(
     optimizer: Optimizer, grads: Sequence[Any], params: Any = None, state: Any = None,
     step: Any = None,
@@ -70,10 +110,15 @@ def steps(
     """Parameters and state after one step for each of `grads`, from the cells by default."""
     params = values(optimizer) if params is None else params
     state = optimizer.cells_now() if state is None else state
-    step = step or jax.jit(optimizer.update_built)
+    step = step or compiled(step_of(optimizer))
     for gradient in grads:
         params, state = step(gradient, state, params)
     return params, state
+
+
+def at_rate(optimizer: Optimizer, state: Any, rate: Any) -> Any:
+    """The state with another value of the rate, or of its multiplier where that is free."""
+    return state._replace(hyper={**state.hyper, optimizer.free_rate: rate})
 
 
 def descend(optimizer: Optimizer, loss: Loss, count: int, rates: Any) -> Any:
@@ -81,15 +126,47 @@ def descend(optimizer: Optimizer, loss: Loss, count: int, rates: Any) -> Any:
     params, state = values(optimizer), optimizer.cells_now()
 
     def final(rate: Any) -> Any:
-        own = state._replace(hyper={**state.hyper, "learning_rate": rate})
+        own = at_rate(optimizer, state, rate)
 
         def body(_: Any, carry: Any) -> Any:
             params, state = carry
-            return optimizer.update_built(jax.grad(loss)(params), state, params)
+            grads = jax.grad(lambda p: optimizer.scaled_loss(loss(p), state))(params)
+            return optimizer.update_built(grads, state, params, jax.value_and_grad(loss))
 
         return loss(jax.lax.fori_loop(0, count, body, (params, own))[0])
 
-    return np.asarray(jax.jit(jax.vmap(final))(jnp.asarray(rates, jnp.float32)))
+    return np.asarray(compiled(jax.vmap(final))(jnp.asarray(rates, jnp.float32)))
+
+
+def gradients_per_step(make: Make) -> int:
+    """How many gradients it takes until the weights move: above 1 where they accumulate."""
+    optimizer = build(make, parameters())
+    params, state = values(optimizer), optimizer.cells_now()
+    step = compiled(step_of(optimizer))
+    for count, gradient in enumerate(gradients(8), 1):
+        params, state = step(gradient, state, params)
+        if any(not np.array_equal(p, q) for p, q in zip(params, parameters(), strict=True)):
+            return count
+    raise AssertionError("eight gradients moved nothing")
+
+
+def innermost(optimizer: Optimizer) -> Optimizer:
+    """The optimizer, or the first inside, which takes the steps."""
+    while isinstance(optimizer, Composed):
+        optimizer = optimizer.parts[0]
+    return optimizer
+
+
+def average_of(optimizer: Optimizer, state: Any) -> list[Any]:
+    """The averages that `use_ema` keeps, here or in the optimizers inside."""
+    if not isinstance(optimizer, Composed):
+        return list(state.average)
+    found: dict[int, Any] = {}
+    for k, own in enumerate(optimizer.members(optimizer.tensors)):
+        inside = average_of(optimizer.parts[k], state.inner[k])
+        for i, average in zip(own, inside, strict=True):
+            found.setdefault(i, average)
+    return [found[i] for i in sorted(found)]
 
 
 def assert_same(actual: Any, expected: Any, what: str) -> None:

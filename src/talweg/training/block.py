@@ -22,8 +22,9 @@ import numpy as np
 
 from talweg.core.compilation import use_persistent_cache
 from talweg.data import Chunk
+from talweg.optimizers.transforms import all_finite
 from talweg.training.state import TrainState
-from talweg.training.step import Step, all_finite
+from talweg.training.step import Step
 
 # Steps whose logs one block can return; bounds the length of blocks that do.
 TRACED = 256
@@ -101,7 +102,7 @@ class Program:
 
     def _reported(self, state: TrainState) -> dict[str, Any]:
         logs = self.report(state)
-        return {**logs, _SOUND: all_finite(0.0, state.params)} if self.keep else logs
+        return {**logs, _SOUND: all_finite(state.params)} if self.keep else logs
 
     def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
@@ -251,6 +252,14 @@ class Passage:
         """The row numbers of a step of this chunk."""
         size = self.chunk.batch_size
         return self.chunk.order[step * size : (step + 1) * size]
+
+    def last_rows(self) -> np.ndarray:
+        """The row numbers of the last full batch so far; of the smaller one where none is."""
+        return self.rows(max(min(self._step, self._full), 1) - 1)
+
+    def resume_at(self, iteration: int) -> None:
+        """The next step is that iteration: somebody may have gone back."""
+        self.first = iteration - self._step
 
     def batch(self, step: int) -> Any:
         """The data of a step of this chunk."""

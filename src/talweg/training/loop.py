@@ -8,11 +8,12 @@ for epoch:
     validate, tell the callbacks
 
 What happens is told twice: by Keras's hooks, and as events to those who listen (`Teller`).
+Callbacks that want to look inside a step do so after a block, now and then (`Probe`).
 """
 
 import contextlib
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from talweg.data import Batches, Chunk
 from talweg.training.block import Passage, Program
 from talweg.training.interrupt import Interrupt
 from talweg.training.pace import Pace
+from talweg.training.probe import Probe
 from talweg.training.state import TrainState
 
 
@@ -78,9 +80,15 @@ class Trainee(Protocol):
         """Tell the optimizer how an epoch went."""
         ...
 
+    def probe(self, looks: Sequence[Any]) -> Callable[[Any, Any], tuple[Any, Any]] | None:
+        """A compiled look inside a step, `(data, rows) -> (loss, what each look says)`."""
+        ...
+
 
 class Teller:
-    """Tells events to the callbacks that listen; without one it costs nothing.
+    """Tells events to the callbacks that listen, and shows the inside of steps.
+
+    Without a callback that listens or looks it costs nothing.
 
     A hyperparameter that was set, by whatever hand, is found by looking whether its array
     is another one than before.
@@ -94,11 +102,28 @@ class Teller:
         self._trainee, self._callbacks = trainee, callbacks
         self._listens: bool = callbacks.listens
         self._known = trainee.hyperparameters() if self._listens else {}
+        self._probe = Probe(trainee.probe(callbacks.looks), callbacks.probe_share)
 
     def __call__(self, kind: type[events.Event], /, **fields: Any) -> None:
         """Tell one event of this moment."""
         if self._listens:
             self._callbacks.on_event(kind(step=self._trainee.iterations, **fields))
+
+    def block(
+        self, passage: Passage, steps: int, seconds: float, logs: dict[str, Any], alarm: str | None
+    ) -> None:
+        """Tell a block that is done, what its inside looks like, and what is wrong with it."""
+        seen = self._probe(passage) if alarm is None else None
+        values = [as_floats(each) for each in seen[1]] if seen else []
+        numbers = {k: v for each in values for k, v in each.items() if isinstance(v, float)}
+        self(events.BlockDone, steps=steps, seconds=seconds, logs={**numbers, **logs})
+        if alarm is not None:
+            self(events.Alarm, kind="divergence", message=alarm)
+        if seen is not None:
+            self._callbacks.show(self._trainee.iterations, seen[0], values)
+            self._probe.done()
+        if alarm is not None or seen is not None:  # a callback may have gone back
+            passage.resume_at(self._trainee.iterations)
 
     def changes(self) -> None:
         """Tell which hyperparameters were set since the last time."""
@@ -233,10 +258,7 @@ def run(
                     end(step + (i if len(history) > 1 else count - 1), logs)
                 step += count
                 if tell:
-                    seconds = time.perf_counter() - began
-                    tell(events.BlockDone, steps=count, seconds=seconds, logs=logs)
-                    if alarm:
-                        tell(events.Alarm, kind="divergence", message=alarm)
+                    tell.block(passage, count, time.perf_counter() - began, logs, alarm)
                 if alarm and trainee.diverged:
                     trainee.give_up(alarm)
                 if announced:

@@ -7,14 +7,14 @@ A step whose loss is not finite leaves the state as it was and is remembered in
 `first_bad`; so does every step after it, until somebody has looked.
 """
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
+from talweg.optimizers.transforms import all_finite
 from talweg.training.state import NEVER, TrainState
 
 Step = Callable[[TrainState, Any], TrainState]
@@ -64,14 +64,15 @@ def task_of(
     return Task(objective, update)
 
 
-def make_step(task: Task, watch_gradients: bool = False) -> Step:
+def make_step(task: Task, watch: Literal["loss", "gradients", "weights"] = "loss") -> Step:
     """The training step of a task.
 
     Args:
         task: what is trained.
-        watch_gradients: whether a gradient that is not finite is noticed at once. It costs
-            a fifth of a small model's step, so a block of such a model looks at its weights
-            in the end instead (`training.block`).
+        watch: what must be finite beside the loss. To look at more than the loss costs a
+            fifth of a small model's step, so a block of such a model looks at its weights in
+            the end instead (`training.block`). "weights" is for optimizers to whom a
+            gradient that overflows is nothing new.
     """
 
     def step(state: TrainState, batch: Any) -> TrainState:
@@ -92,16 +93,10 @@ def make_step(task: Task, watch_gradients: bool = False) -> Step:
         grads, (loss, (fixed, metrics)) = jax.grad(scaled, has_aux=True)(state.params)
         params, optimizer = task.update(grads, state.optimizer, state.params, again)
         moved = state._replace(params=params, fixed=fixed, optimizer=optimizer, metrics=metrics)
-        watched = grads if watch_gradients else ()
-        return keep_if_bad(state, moved, all_finite(loss, watched))
+        watched = {"loss": (), "gradients": grads, "weights": params}[watch]
+        return keep_if_bad(state, moved, all_finite((loss, watched)))
 
     return step
-
-
-def all_finite(loss: Any, tree: Any) -> Any:
-    """Whether a loss and all arrays of a tree are finite, as a scalar on the device."""
-    finite = [jnp.all(jnp.isfinite(leaf)) for leaf in jax.tree.leaves(tree)]
-    return functools.reduce(jnp.logical_and, finite, jnp.isfinite(loss))
 
 
 def keep_if_bad(state: TrainState, moved: TrainState, finite: Any) -> TrainState:

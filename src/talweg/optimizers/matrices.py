@@ -1,0 +1,113 @@
+"""What the matrix methods share: tensors seen axis by axis, and work that is seldom due."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import jax
+import jax.numpy as jnp
+
+# The most axes that a tensor is preconditioned along; of more, the first are merged.
+AXES = 5
+# Below so many numbers, a CPU multiplies matrices of one shape faster together; above, one
+# product fills it, and a batch is slower by half.
+SMALL = 2**15
+# A root or a basis of products in TF32 or bfloat16 would be that of another matrix.
+_PRECISION = jax.lax.Precision.HIGHEST
+
+
+def axes_of(shape: Sequence[int], limit: int | None = None) -> tuple[int, ...]:
+    """The shape that a tensor is preconditioned in: without axes of size 1, at most `AXES`.
+
+    Args:
+        shape: the shape of the tensor.
+        limit: merge neighbouring axes while their product is at most this. The last axis, the
+            outputs of a layer, stays by itself.
+
+    >>> axes_of((3, 3, 64, 128), limit=1000)
+    (576, 128)
+    >>> axes_of((3, 1, 4))
+    (3, 4)
+    """
+    sizes = [size for size in shape if size > 1]
+    if limit is not None and len(sizes) > 2:
+        merged = sizes[:1]
+        for size in sizes[1:-1]:
+            if merged[-1] * size <= limit:
+                merged[-1] *= size
+            else:
+                merged.append(size)
+        sizes = [*merged, sizes[-1]]
+    while len(sizes) > AXES:
+        sizes[:2] = [sizes[0] * sizes[1]]
+    return tuple(sizes)
+
+
+def gram(x: jax.Array, axis: int, batch: int = 0) -> jax.Array:
+    """`X Xᵀ` of the tensor unfolded along one axis, of which the first `batch` do not count."""
+    others = tuple(i for i in range(batch, x.ndim) if i != axis + batch)
+    shared = tuple(range(batch))
+    dims = ((others, others), (shared, shared))
+    return jax.lax.dot_general(x, x, dims, precision=_PRECISION)
+
+
+def along(x: jax.Array, matrix: jax.Array, axis: int, batch: int = 0) -> jax.Array:
+    """`Mᵀ` times the tensor unfolded along one axis."""
+    shared = tuple(range(batch))
+    dims = (((axis + batch,), (batch,)), (shared, shared))
+    product = jax.lax.dot_general(x, matrix, dims, precision=_PRECISION)
+    return jnp.moveaxis(product, -1, axis + batch)
+
+
+def by_shape(
+    function: Callable[..., Any], *columns: Sequence[jax.Array], always: bool = False
+) -> list[Any]:
+    """`function` of each row of the columns; rows of one shape go through it in one batch.
+
+    Args:
+        function: takes arrays with any leading axes; returns such an array, or a tuple.
+        columns: parallel lists of arrays.
+        always: batch large matrices on a CPU, too: eigenvalues gain by it, products do not.
+    """
+    alone = not always and jax.default_backend() == "cpu"
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(zip(*columns, strict=True)):
+        own = i if alone and row[0].size > SMALL else None
+        key = (own, *((array.shape, array.dtype) for array in row))
+        groups.setdefault(key, []).append(i)
+    results: list[Any] = [None] * len(columns[0])
+    for members in groups.values():
+        if len(members) == 1:
+            results[members[0]] = function(*(column[members[0]] for column in columns))
+            continue
+        together = function(*(jnp.stack([column[i] for i in members]) for column in columns))
+        for k, i in enumerate(members):
+            results[i] = jax.tree.map(lambda array, k=k: array[k], together)
+    return results
+
+
+def when_due(due: jax.Array, work: Callable[[Any], Any], kept: Any) -> Any:
+    """`work(kept)` where `due`, else `kept`; costs nothing while it is not due.
+
+    In a population the work is done when it is due for any member: a condition of each
+    would be computed for all at every step.
+    """
+
+    def for_those_due(old: Any) -> Any:
+        return jax.tree.map(lambda new, o: jnp.where(due, new, o), work(old), old)
+
+    return jax.lax.cond(_anywhere(due), for_those_due, lambda old: old, kept)
+
+
+@jax.custom_batching.custom_vmap
+def _anywhere(due: jax.Array) -> jax.Array:
+    return due
+
+
+def _anywhere_in_batch(
+    axis_size: int, in_batched: Sequence[bool], due: jax.Array
+) -> tuple[jax.Array, bool]:
+    reduced = jnp.any(due, axis=0) if in_batched[0] else due
+    return cast(jax.Array, _anywhere(reduced)), False
+
+
+_anywhere.def_vmap(_anywhere_in_batch)
