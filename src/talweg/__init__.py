@@ -2,6 +2,7 @@
 
 from talweg import (
     activations,
+    adapters,
     backend,
     callbacks,
     constraints,
@@ -25,7 +26,7 @@ from talweg.metrics import Metric
 from talweg.models import Model, Sequential
 from talweg.ops.keras_tensor import KerasTensor
 from talweg.optimizers import Optimizer, schedules
-from talweg.search import Comparison, compare
+from talweg.search import Comparison, advise, compare, find_learning_rate
 
 __version__ = "0.1.0"
 
@@ -44,10 +45,13 @@ __all__ = [
     "Sequential",
     "Variable",
     "activations",
+    "adapters",
+    "advise",
     "backend",
     "callbacks",
     "compare",
     "constraints",
+    "find_learning_rate",
     "initializers",
     "layers",
     "losses",

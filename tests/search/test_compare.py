@@ -364,3 +364,19 @@ def test_convolutions_are_compared_one_by_one_with_the_same_numbers():
         x[train], y[train], epochs=2, batch_size=4, validation_data=(x[held], y[held]), verbose=0
     ).history
     np.testing.assert_allclose(history["val_loss"], trial.curves["val_loss"], rtol=2e-5)
+
+
+def test_phases_that_count_epochs_are_refused(problem):
+    phases = talweg.optimizers.Phases([("sgd", 1), ("adam", None)])
+    with pytest.raises(ValueError, match="counted in epochs"):
+        talweg.compare(build, *problem, optimizers={"phases": phases}, verbose=0)
+
+
+def test_optimizers_with_parts_are_compared_by_multiples(problem):
+    parts = talweg.optimizers.ByPath({"*bias": 0.5}, default=talweg.optimizers.Adam(1e-2))
+    result = talweg.compare(
+        build, *problem, optimizers={"parts": parts}, folds=2, epochs=1, verbose=0
+    )
+    rates = sorted({trial.learning_rate for trial in result.trials})
+    assert rates == pytest.approx(np.geomspace(1e-2, 1e2, 9), rel=1e-3)
+    assert result.fit_best(*problem).optimizer.rate_multiplier == result.best.learning_rate

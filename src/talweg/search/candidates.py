@@ -11,8 +11,16 @@ from talweg.core import errors
 from talweg.core.names import to_snake_case
 from talweg.core.random import host_generator
 from talweg.optimizers import Optimizer
+from talweg.optimizers.composed import Composed, Wrapper
 
 GRID = 9
+MULTIPLES = (1e-2, 1e2)
+
+
+def nameable() -> list[str]:
+    """The optimizers that a name is enough for: those that are not made of others."""
+    classes = optimizers.catalog.classes().items()
+    return sorted(name.lower() for name, cls in classes if not issubclass(cls, Composed))
 
 
 def labelled(given: Any) -> dict[str, Optimizer]:
@@ -29,6 +37,11 @@ def labelled(given: Any) -> dict[str, Optimizer]:
         optimizer = optimizers.get(item)
         # A copy: the comparison must not build or change the user's own.
         optimizer = type(optimizer).from_config(optimizer.get_config())
+        if optimizer.listens_to_epochs:
+            raise errors.invalid(
+                "compare", "optimizers", "without phases that are counted in epochs", optimizer,
+                "Count them in steps: Phases([(optimizer, Steps(1000)), …]).",
+            )  # fmt: skip
         label = label or (item.lower() if isinstance(item, str) else _described(optimizer))
         free, count = label, 1
         while free in result:
@@ -47,19 +60,31 @@ def _described(optimizer: Optimizer) -> str:
     return f"{to_snake_case(name)}({', '.join(kept)})" if kept else to_snake_case(name)
 
 
-def rates_for(optimizer: Optimizer, given: Iterable[float] | None) -> list[float]:
-    """The rates to try: those given, or a log grid over the range the class declares.
+def rates_for(
+    optimizer: Optimizer, given: Iterable[float] | None, count: int = GRID, owner: str = "compare"
+) -> list[float]:
+    """The rates to try: those given, or a log grid of `count` over the range the class declares.
+
+    Where the rate follows a schedule, or parts have rates of their own, multiples of it.
 
     Raises:
         ValueError: a rate outside the interval, or none.
     """
-    declaration = type(optimizer).hypers["learning_rate"]
-    if given is None:
+    declaration = optimizer.hypers.get(optimizer.free_rate, Optimizer.hypers["learning_rate"])
+    inside = optimizer
+    while isinstance(inside, Wrapper):
+        inside = inside.inner_optimizer
+    if optimizer.free_rate == "rate_multiplier":
+        low, high = MULTIPLES
+    else:
+        declaration = inside.hypers["learning_rate"]
         low, high = declaration.search or (1e-5, 1e-1)
-        return [float(f"{rate:.4g}") for rate in np.geomspace(low, high, GRID)]
+    if given is None:
+        return [float(f"{rate:.4g}") for rate in np.geomspace(low, high, count)]
     rates = [declaration.check(type(optimizer).__name__, rate) for rate in given]
     if not rates or len(set(rates)) < len(rates):
-        raise errors.invalid("compare", "learning_rates", "different numbers, at least one", rates)
+        name = "learning_rates" if owner == "compare" else "rates"
+        raise errors.invalid(owner, name, "different numbers, at least one", rates)
     return rates
 
 

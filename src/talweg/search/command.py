@@ -2,10 +2,15 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from talweg.core import errors
-from talweg.optimizers import catalog
+from talweg.search.candidates import nameable
+
+if TYPE_CHECKING:
+    from talweg.search.table import Table
 
 _EPILOG = """\
 examples:
@@ -28,9 +33,8 @@ def add_parser(subparsers: Any) -> None:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("data", type=Path, help="a CSV (also .gz) or Parquet file")
-    parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
-    names = sorted(name.lower() for name in catalog.classes())
+    add_table_arguments(parser)
+    names = nameable()
     parser.add_argument(
         "--optimizers",
         nargs="+",
@@ -48,6 +52,21 @@ def add_parser(subparsers: Any) -> None:
     parser.add_argument("--folds", type=int, default=5, help="parts to hold back in turn (5)")
     parser.add_argument("--seeds", type=int, default=1, help="repetitions per fold (1)")
     parser.add_argument("--epochs", type=int, default=20, help="passes over the data (20)")
+    parser.add_argument(
+        "--monitor",
+        default="val_loss",
+        help="the score: val_loss (default), val_accuracy, val_mae",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write a report with pictures as HTML"
+    )
+    parser.set_defaults(run=run)
+
+
+def add_table_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every command that trains on a table."""
+    parser.add_argument("data", type=Path, help="a CSV (also .gz) or Parquet file")
+    parser.add_argument("--target", required=True, metavar="COLUMN", help="the column to predict")
     parser.add_argument("--batch-size", type=int, default=32, help="rows per step (32)")
     parser.add_argument(
         "--task",
@@ -56,34 +75,38 @@ def add_parser(subparsers: Any) -> None:
         help="what the target is (auto: read off its values)",
     )
     parser.add_argument(
-        "--monitor",
-        default="val_loss",
-        help="the score: val_loss (default), val_accuracy, val_mae",
-    )
-    parser.add_argument(
         "--rows", type=int, metavar="N", help="use N rows drawn at random, for a first look"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of folds, weights and orders (0)")
-    parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="write a report with pictures as HTML"
-    )
+    parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn (0)")
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
-    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Run the comparison and print what it found; returns the exit status."""
-    from rich.console import Console
+class Opened(NamedTuple):
+    """A table as a command works on it.
 
-    from talweg.search import compare
-    from talweg.search.leaderboard import table_text
+    Attributes:
+        table: what was read.
+        features, target: all rows of it, or those that were drawn.
+        width: how many inputs the encoded features are.
+        notes: what was dropped, grouped, filled in or drawn.
+    """
+
+    table: "Table"
+    features: Any
+    target: np.ndarray
+    width: int
+    notes: list[str]
+
+    @property
+    def scaled(self) -> bool:
+        """Whether the target is standardized."""
+        return self.table.target_transformer() is not None
+
+
+def opened(arguments: argparse.Namespace, console: Any) -> Opened:
+    """Read the table that the arguments name, and tell about it."""
     from talweg.search.table import read
 
-    console = Console(highlight=False)
-    if arguments.report is not None and not arguments.report.absolute().parent.is_dir():
-        raise errors.invalid(
-            "compare", "--report", "in a folder that exists", str(arguments.report)
-        )
     table = read(arguments.data, arguments.target, arguments.task)
     features, target = table.features, table.target
     notes = list(table.notes)
@@ -99,13 +122,29 @@ def run(arguments: argparse.Namespace) -> int:
     )
     for note in notes:
         console.print(f"- {note}", markup=False)
-    scaled = table.target_transformer() is not None
-    if scaled:
+    return Opened(table, features, target, width, notes)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the comparison and print what it found; returns the exit status."""
+    from rich.console import Console
+
+    from talweg.search import compare
+    from talweg.search.leaderboard import table_text
+
+    console = Console(highlight=False)
+    if arguments.report is not None and not arguments.report.absolute().parent.is_dir():
+        raise errors.invalid(
+            "compare", "--report", "in a folder that exists", str(arguments.report)
+        )
+    data = opened(arguments, console)
+    table = data.table
+    if data.scaled:
         console.print("- Scores are in standard deviations of the target.")
     result = compare(
-        lambda: table.build(width),
-        features,
-        target,
+        lambda: table.build(data.width),
+        data.features,
+        data.target,
         optimizers=arguments.optimizers,
         learning_rates=arguments.learning_rates,
         folds=arguments.folds,
@@ -116,7 +155,7 @@ def run(arguments: argparse.Namespace) -> int:
         loss=table.loss,
         metrics=table.metrics,
         transform=table.transformer,
-        target_transform=table.target_transformer if scaled else None,
+        target_transform=table.target_transformer if data.scaled else None,
         seed=arguments.seed,
         verbose=0 if arguments.quiet else "auto",
     )
@@ -125,7 +164,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(result.advice(), markup=False)
     if arguments.report is not None:
         title = f"{arguments.target} of {arguments.data.name}"
-        path = result.report(arguments.report, title=title, notes=notes)
+        path = result.report(arguments.report, title=title, notes=data.notes)
         console.print(f"Report: {path}", markup=False, soft_wrap=True)
     return 0
 

@@ -106,7 +106,8 @@ def compare(
         higher = _higher_is_better(model, monitor)
         model.reset_metrics()
         testing = validation(model, sample)
-        progress = Progress(verbose, chosen, grids, len(starts), epochs)
+        total = sum(map(len, grids.values())) * len(starts) * epochs
+        progress = Progress(verbose, total)
 
         def train(label: str) -> list[Trial]:
             members = [

@@ -95,7 +95,8 @@ class Comparison:
         return groups
 
     @cached_property
-    def _rows(self) -> list[dict[str, Any]]:
+    def rows(self) -> list[dict[str, Any]]:
+        """A dict per configuration, best first, with the columns of `to_frame`."""
         groups = self.configurations
         scores = np.array([[trial.score for trial in trials] for trials in groups.values()])
         summaries = [statistics.summarize(row) for row in scores]
@@ -135,7 +136,7 @@ class Comparison:
         Raises:
             ValueError: every configuration diverged.
         """
-        row = self._rows[0]
+        row = self.rows[0]
         if not np.isfinite(row["mean"]):
             raise ValueError("Every configuration diverged. Try smaller learning rates.")
         return Best(*(row[name] for name in Best._fields))
@@ -148,7 +149,7 @@ class Comparison:
         best_epoch, diverged (of how many members), members, seconds.
         """
         pandas = errors.extra("pandas", "data", "Comparison.to_frame")
-        return pandas.DataFrame(self._rows)
+        return pandas.DataFrame(self.rows)
 
     def curves(self) -> dict[tuple[str, float], dict[str, np.ndarray]]:
         """For each configuration its logs by name, arrays (members, epochs); NaN once diverged."""
@@ -203,11 +204,8 @@ class Comparison:
         model = self.recipe.build()
         source = self.recipe.optimizers[self.best.optimizer]
         optimizer = type(source).from_config(source.get_config())
-        if optimizer.schedule is None:
-            optimizer.learning_rate = self.best.learning_rate
-        else:
-            optimizer.rate_multiplier = self.best.learning_rate
-        model.compile(optimizer, loss=_fresh(self.recipe.loss), metrics=_fresh(self.recipe.metrics))
+        setattr(optimizer, optimizer.free_rate, self.best.learning_rate)
+        model.compile(optimizer, loss=fresh(self.recipe.loss), metrics=fresh(self.recipe.metrics))
         if self.recipe.transform is not None:
             x = self.recipe.transform().fit(x).transform(x)
         if self.recipe.target_transform is not None:
@@ -222,12 +220,12 @@ class Comparison:
         return f"<Comparison of {count} configurations, {len(self.trials)} trainings>"
 
 
-def _fresh(given: Any) -> Any:
-    """Objects that keep state (metrics) made anew from their configs."""
+def fresh(given: Any) -> Any:
+    """Objects that keep state (metrics), made anew from their configs."""
     if isinstance(given, list):
-        return [_fresh(item) for item in given]
+        return [fresh(item) for item in given]
     if isinstance(given, dict):
-        return {key: _fresh(item) for key, item in given.items()}
+        return {key: fresh(item) for key, item in given.items()}
     if hasattr(given, "get_config") and hasattr(type(given), "from_config"):
         return type(given).from_config(given.get_config())
     return given

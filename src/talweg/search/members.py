@@ -12,7 +12,7 @@ from talweg.core import random
 from talweg.data.batches import Sample
 from talweg.models import Model
 from talweg.models.trainee import ModelTrainee
-from talweg.optimizers import Optimizer
+from talweg.optimizers import Optimizer, OptimizerState
 from talweg.search.progress import Progress
 from talweg.training import NEVER, TrainState
 from talweg.training.block import slow_in_loops
@@ -71,18 +71,12 @@ class Run:
     def train(self, members: list[Member], memory: int, label: str, progress: Progress) -> None:
         """Train all members, as many at a time as the memory allows."""
         # Members of a step that is slow in a loop gain nothing from company.
-        width = 1 if self.testing.stepwise else max(1, memory // self._bytes_per_member())
+        each = bytes_per_member(self.template, self.data, max(self.batch_size, _VALIDATION_ROWS))
+        width = 1 if self.testing.stepwise else max(1, memory // each)
         width = min(len(members), width)
         groups = -(-len(members) // width)
         for part in np.array_split(np.arange(len(members)), groups):
             self._train_group([members[i] for i in part], label, progress)
-
-    def _bytes_per_member(self) -> int:
-        state = sum(leaf.nbytes for leaf in jax.tree.leaves(self.template))
-        rows = max(self.batch_size, _VALIDATION_ROWS)
-        row = sum(leaf.nbytes // max(len(leaf), 1) for leaf in jax.tree.leaves(self.data))
-        # Gradients and the new state beside the old; activations of the order of the inputs.
-        return 4 * state + 8 * rows * row
 
     def _train_group(self, members: list[Member], label: str, progress: Progress) -> None:
         state = self._initial(members)
@@ -96,12 +90,16 @@ class Run:
             )
             held = [self.pairs[m.fold][1] + self.offsets[m.fold] for m in alive]
             rows = min(_VALIDATION_ROWS, min(map(len, held)))
-            # The same program tests the members of every optimizer.
-            optimizer, state = state.optimizer, self._reset(state)._replace(optimizer=())
+            # The same program tests the members of every optimizer. It gives nothing back
+            # but the metrics: its buffers are its own.
+            optimizer, trained = state.optimizer, state.params
+            state = self._reset(state)._replace(optimizer=(), params=self._used(trained, optimizer))
             state, tested = self.testing.run(
                 state, self.data, held, rows, test_pace.next, test_pace.done
             )
-            state = self._reset(state)._replace(optimizer=optimizer)
+            if not self.optimizer.trains_elsewhere:
+                trained = state.params
+            state = self._reset(state)._replace(optimizer=optimizer, params=trained)
             self._record(alive, logs, tested, time.perf_counter() - began)
             progress.advance(label, len(alive), sum(m.diverged for m in members))
             keep = [i for i, member in enumerate(alive) if not member.diverged]
@@ -124,22 +122,36 @@ class Run:
         models = [self.starts[member.number].model for member in members]
         params = _stacked([model.trainable_variables for model in models])
         rates = jax.device_put(np.array([member.rate for member in members], np.float32))
-        name = "learning_rate" if self.optimizer.schedule is None else "rate_multiplier"
-        hyper = {
-            key: rates if key == name else _repeated(value, len(members))
-            for key, value in self.optimizer.hyper_state().items()
-        }
+        present = self.optimizer.hyper_state()
+        hyper = jax.tree.map(lambda value: repeated(value, len(members)), present)
+        hyper[self.optimizer.free_rate] = rates
+        tensors = self.optimizer.tensors
+
+        def start(params: Any, hyper: Any) -> OptimizerState:
+            return self.optimizer.init_leaves(params, tensors, hyper)
+
         return self.template._replace(
             params=params,
             fixed=_stacked([model.non_trainable_variables for model in models]),
-            optimizer=jax.jit(jax.vmap(self.optimizer.init))(params, hyper),
-            metrics=[_repeated(m, len(members)) for m in self.template.metrics],
-            first_bad=_repeated(np.int32(NEVER), len(members)),
+            optimizer=jax.jit(jax.vmap(start))(params, hyper),
+            metrics=[repeated(m, len(members)) for m in self.template.metrics],
+            first_bad=repeated(np.int32(NEVER), len(members)),
         )
+
+    def _used(self, params: Any, optimizer: OptimizerState) -> Any:
+        """The weights to evaluate with, where they differ from those that are trained."""
+        if not self.optimizer.trains_elsewhere:
+            return params
+        tensors = self.optimizer.tensors
+
+        def used(params: Any, state: OptimizerState) -> Any:
+            return self.optimizer.evaluation_leaves(params, state, tensors)
+
+        return jax.jit(jax.vmap(used))(params, optimizer)
 
     def _reset(self, state: TrainState) -> TrainState:
         members = len(state.first_bad)
-        return state._replace(metrics=[_repeated(m, members) for m in self.template.metrics])
+        return state._replace(metrics=[repeated(m, members) for m in self.template.metrics])
 
     def _record(self, alive: Sequence[Member], logs: Any, tested: Any, seconds: float) -> None:
         for i, member in enumerate(alive):
@@ -155,6 +167,14 @@ class Run:
                 member.diverged = True
 
 
+def bytes_per_member(template: TrainState, data: Any, rows: int) -> int:
+    """About how many bytes of memory one more member takes, with batches of `rows`."""
+    state = sum(leaf.nbytes for leaf in jax.tree.leaves(template))
+    row = sum(leaf.nbytes // max(len(leaf), 1) for leaf in jax.tree.leaves(data))
+    # Gradients and the new state beside the old; activations of the order of the inputs.
+    return 4 * state + 8 * rows * row
+
+
 def _stacked(models: list[list[Any]]) -> list[Any]:
     """The values of several models' variables, each with a first axis of models."""
     return [
@@ -163,6 +183,7 @@ def _stacked(models: list[list[Any]]) -> list[Any]:
     ]
 
 
-def _repeated(value: Any, members: int) -> Any:
+def repeated(value: Any, members: int) -> Any:
+    """An array as many times as there are members, along a new first axis."""
     value = np.asarray(value)
     return jax.device_put(np.broadcast_to(value, (members, *value.shape)).copy())

@@ -1,60 +1,68 @@
-"""What a comparison shows while it runs: a bar on a terminal, a line per optimizer elsewhere.
+"""What a search shows while it runs: a bar on a terminal, a line per optimizer elsewhere.
 
 Several optimizers report at once, from threads of their own.
 """
 
+import threading
 import time
-from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError
 from typing import Any, Self
 
 
 class Progress:
-    """Counts the epochs of all members.
+    """Counts the epochs, or steps, of all members.
 
     Args:
         verbose: 0 silent; 1 or "auto" shows.
-        optimizers: their labels.
-        grids: the rates of each.
-        starts: members per rate.
-        epochs: epochs per member.
+        total: how many epochs or steps all members have together.
+        patience: seconds before anything is shown; what is done by then stays silent.
     """
 
-    def __init__(
-        self,
-        verbose: int | str,
-        optimizers: Iterable[str],
-        grids: Mapping[str, Any],
-        starts: int,
-        epochs: int,
-    ):
+    def __init__(self, verbose: int | str, total: int, patience: float = 0.0):
         self._shown = bool(verbose)
-        self._total = sum(len(grids[label]) * starts * epochs for label in optimizers)
+        self._total, self._patience = total, patience
+        self._done = 0
         self._states: dict[str, str] = {}
         self._began = time.perf_counter()
+        self._lock = threading.Lock()
+        self._timer: threading.Timer | None = None
         self._bar: Any = None
         self._task: Any = None
         self._cancelled = False
 
     def __enter__(self) -> Self:
-        if self._shown:
-            from rich.console import Console
-            from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
-            from rich.progress import Progress as Bar
-
-            console = Console()
-            if console.is_terminal:
-                self._bar = Bar(
-                    BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
-                    TextColumn("{task.description}"), console=console, transient=True,
-                )  # fmt: skip
-                self._bar.start()
-                self._task = self._bar.add_task("", total=self._total)
+        if self._shown and not self._patience:
+            self._open()
+        elif self._shown:
+            self._timer = threading.Timer(self._patience, self._open)
+            self._timer.daemon = True
+            self._timer.start()
         return self
 
+    def _open(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeRemainingColumn
+        from rich.progress import Progress as Bar
+
+        console = Console()
+        with self._lock:
+            if not console.is_terminal or not self._shown:
+                return
+            self._bar = Bar(
+                BarColumn(), TaskProgressColumn(), TimeRemainingColumn(),
+                TextColumn("{task.description}"), console=console, transient=True,
+            )  # fmt: skip
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self._total)
+            self._update()
+
     def __exit__(self, *_: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        with self._lock:
+            self._shown = False
+            if self._timer is not None:
+                self._timer.cancel()
+            if self._bar is not None:
+                self._bar.stop()
 
     def cancel(self) -> None:
         """Have all workers stop at their next epoch."""
@@ -64,24 +72,30 @@ class Progress:
         """An optimizer starts; its program is compiled first."""
         self._tell(label, "compiling", 0)
 
-    def advance(self, label: str, member_epochs: int, diverged: int) -> None:
-        """Some epochs of an optimizer's members are done.
+    def advance(self, label: str, done: int, diverged: int) -> None:
+        """Some epochs or steps of an optimizer's members are done.
 
         Raises:
-            CancelledError: the comparison was given up.
+            CancelledError: the search was given up.
         """
         if self._cancelled:
             raise CancelledError
-        self._tell(label, f"{diverged} diverged" if diverged else "", member_epochs)
+        self._tell(label, f"{diverged} diverged" if diverged else "", done)
 
     def end(self, label: str) -> None:
         """An optimizer is done."""
         self._states.pop(label, None)
-        if self._shown and self._bar is None:
-            print(f"{label}: done after {time.perf_counter() - self._began:.1f} s", flush=True)
+        seconds = time.perf_counter() - self._began
+        if self._shown and self._bar is None and seconds >= self._patience:
+            print(f"{label}: done after {seconds:.1f} s", flush=True)
 
-    def _tell(self, label: str, state: str, member_epochs: int) -> None:
-        self._states[label] = state
+    def _tell(self, label: str, state: str, done: int) -> None:
+        with self._lock:
+            self._states[label] = state
+            self._done += done
+            self._update()
+
+    def _update(self) -> None:
         if self._bar is not None:
-            shown = ", ".join(f"{k} ({v})" if v else k for k, v in self._states.copy().items())
-            self._bar.update(self._task, advance=member_epochs, description=shown)
+            shown = ", ".join(f"{k} ({v})" if v else k for k, v in self._states.items())
+            self._bar.update(self._task, completed=self._done, description=shown)
