@@ -95,6 +95,7 @@ class Layer(Called):
         self._build_shape: Any = None
         self._building = False
         self._seen_shape: Any = None
+        self._nodes = []
         if input_dim is not None:
             input_shape = (input_dim,)
         if batch_input_shape is not None:

@@ -15,7 +15,27 @@ from talweg.core.variables import Variable, autocast, lend
 from talweg.layers import context
 from talweg.layers.input_spec import check_inputs
 from talweg.layers.tracking import Tracked
-from talweg.ops.keras_tensor import KerasTensor, compute_output_spec
+from talweg.ops.keras_tensor import KerasTensor, Node, compute_output_spec
+
+
+class _OfNode:
+    """What a layer's one use on symbolic tensors had, unless an attribute hides it."""
+
+    def __init__(self, what: str):
+        self.what = what
+
+    def __get__(self, layer: Any, owner: type | None = None) -> Any:
+        if layer is None:
+            return self
+        nodes = layer._nodes
+        if len(nodes) != 1:
+            used = "has not been called" if not nodes else f"was called {len(nodes)} times"
+            raise AttributeError(
+                f"Layer {layer.name!r} {used} on symbolic tensors, so it has no one {self.what}."
+            )
+        if self.what == "output":
+            return nodes[0].outputs
+        return nodes[0].args[0] if nodes[0].args else next(iter(nodes[0].kwargs.values()))
 
 
 class Called(Tracked):
@@ -29,6 +49,10 @@ class Called(Tracked):
     compute_output_shape: Callable[[Any], Any]
     _build_shape: Any
     _seen_shape: Any
+    _nodes: list[Node]
+
+    input = _OfNode("input")
+    output = _OfNode("output")
 
     # -- types -----------------------------------------------------------------------
 
@@ -61,6 +85,7 @@ class Called(Tracked):
             raise RuntimeError(
                 f"{type(self).__name__}.__init__ must call super().__init__(**kwargs) first."
             )
+        given = args, dict(kwargs)
         args, kwargs = self._convert((args, kwargs)) if self.autocast else (args, kwargs)
         inputs = args[0] if args else next(iter(kwargs.values()), None)
         self._maybe_build(args, kwargs)
@@ -82,7 +107,9 @@ class Called(Tracked):
             with context.call_context(training), names.name_scope(self.name):
                 spec = self.compute_output_spec(*args, **kwargs)
             self._seen_shape = jax.tree.map(lambda tensor: tensor.shape, spec)
-            return spec
+            node = Node(self, *given, spec)
+            self._nodes.append(node)
+            return node.outputs
 
         if outer is None:
             for layer in self._flatten_layers():

@@ -46,7 +46,7 @@ class Tracked:
     _added_losses: list[Any]
 
     def _own(self, kinds: Any) -> list[Any]:
-        hidden = ("_added_losses", "_init_arguments")
+        hidden = ("_added_losses", "_init_arguments", "_graph", "_nodes")
         values = (value for key, value in vars(self).items() if key not in hidden)
         return unique(part for value in values for part in parts_of(value, kinds))
 

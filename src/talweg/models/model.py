@@ -18,6 +18,7 @@ from talweg.data import ArrayBatches, Batches, open_batches
 from talweg.data.class_weights import ClassWeights
 from talweg.models import data_checks
 from talweg.models.compiled import CompiledModel
+from talweg.models.graph import Graph
 from talweg.models.predict import Predictor
 from talweg.models.summary import print_summary
 from talweg.training.interrupt import Interrupt, deferred_interrupt
@@ -46,17 +47,30 @@ class Model(CompiledModel):
     ['learning_rate', 'loss']
     """
 
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        if cls is Model and (len(args) == 2 or "outputs" in kwargs):
+            from talweg.models.functional import Functional  # which derives from this class
+
+            return super().__new__(Functional, *args, **kwargs)
+        return super().__new__(cls, *args, **kwargs)
+
     def __init__(self, *args: Any, **kwargs: Any):
-        if args or "inputs" in kwargs:
-            raise NotImplementedError(
-                f"{type(self).__name__}(inputs, outputs): functional models are not in this "
-                "version of talweg. Use Sequential, or subclass Model and define call()."
+        given = [*args, *(kwargs.pop(name) for name in ("inputs", "outputs") if name in kwargs)]
+        if given and len(given) != 2:
+            raise errors.invalid(
+                type(self).__name__, "arguments", "inputs and outputs", f"{len(given)} of them"
             )
         super().__init__(**kwargs)
         self.stop_evaluating = False
         self.stop_predicting = False
         self.history: History | None = None
         self._columns: list[str] | None = None
+        if given:  # a subclass that hands a graph on behaves as Functional beneath its own
+            from talweg.models.functional import beneath
+
+            self.__class__ = beneath(type(self))
+            self._graph = Graph(*given)
+            self.built = True
 
     # -- fit ---------------------------------------------------------------------------
 

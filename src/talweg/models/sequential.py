@@ -108,8 +108,11 @@ class Sequential(Model):
         x: Any = jax.tree.map(
             lambda shape: KerasTensor(shape, dtype), input_shape, is_leaf=is_shape
         )
+        if self._input is not None and input_shape == self._input.batch_shape:
+            x = self._input.output
         try:
             for layer in self._stack:
+                layer._nodes.clear()  # of the shorter model, or of other shapes
                 x = layer(x)
         except NotImplementedError:  # a layer that cannot tell its shape without data
             x = None

@@ -31,6 +31,35 @@ Tensor = Annotated[Any, "jax.Array, NumPy array, Variable, KerasTensor, number o
 _PROBES = (3360, 6720)
 
 
+class Node:
+    """One use of a layer or an op on symbolic tensors.
+
+    Attributes:
+        operation: what was called.
+        args, kwargs: what it was called with, KerasTensors among it.
+        outputs: the KerasTensors that came out, in their structure.
+    """
+
+    __slots__ = ("args", "kwargs", "operation", "outputs")
+
+    def __init__(self, operation: Any, args: Any, kwargs: Any, outputs: Any):
+        self.operation, self.args, self.kwargs = operation, args, kwargs
+        self.outputs = outputs
+        for leaf in self.leaves:
+            leaf.node = self
+
+    @property
+    def leaves(self) -> list["KerasTensor"]:
+        """The outputs, flat."""
+        return jax.tree.leaves(self.outputs)
+
+    @property
+    def parents(self) -> list["KerasTensor"]:
+        """The symbolic tensors that it was called with."""
+        leaves = jax.tree.leaves((self.args, self.kwargs))
+        return [leaf for leaf in leaves if isinstance(leaf, KerasTensor)]
+
+
 class KerasTensor:
     """A tensor known by its shape and type only.
 
@@ -53,6 +82,8 @@ class KerasTensor:
         self.shape = tuple(None if size is None else operator.index(size) for size in shape)
         self.dtype = standardize_dtype(dtype)
         self.name = name or names.auto_name("keras_tensor")
+        # Where it came from; None for an input.
+        self.node: Node | None = None
 
     @property
     def ndim(self) -> int:
@@ -80,7 +111,7 @@ class KerasTensor:
         return (self[i] for i in range(len(self)))
 
     def __getitem__(self, key: Any) -> Any:
-        return compute_output_spec(operator.getitem, self, key)
+        return applied(operator.getitem, (self, key), {})
 
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
@@ -91,7 +122,7 @@ def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable
 
     def method(self: KerasTensor, *other: Any) -> Any:
         arguments = (*other, self) if reflected else (self, *other)
-        return compute_output_spec(operation, *arguments)
+        return applied(operation, arguments, {})
 
     return method
 
@@ -156,6 +187,11 @@ def _merged(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> KerasTens
     return KerasTensor((a if a == b else None for a, b in sizes), one.dtype)
 
 
+def applied(operation: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """The symbolic outputs of an op, which remember where they came from."""
+    return Node(operation, args, kwargs, compute_output_spec(operation, *args, **kwargs)).outputs
+
+
 def is_symbolic(*trees: Any) -> bool:
     """Whether a KerasTensor is among the leaves.
 
@@ -171,7 +207,7 @@ def op(function: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
         if is_symbolic(args, kwargs):
-            return compute_output_spec(call, *args, **kwargs)
+            return applied(call, args, kwargs)
         marked, positions, rest = _marks(function)
         padded = positions + (rest,) * (len(args) - len(positions))
         positional = [_array(a) if m else _plain(a) for a, m in zip(args, padded, strict=False)]

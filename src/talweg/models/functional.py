@@ -1,0 +1,102 @@
+"""Functional: a model made of the way from its inputs to its outputs."""
+
+import functools
+from typing import Any
+
+from talweg.layers import Layer
+from talweg.models.graph import Graph
+from talweg.models.model import Model
+from talweg.ops.keras_tensor import KerasTensor
+
+
+class Functional(Model):
+    """What `Model(inputs, outputs)` makes.
+
+    Args:
+        inputs: an `Input`, or a list or dict of them.
+        outputs: what layers and ops made of them, likewise.
+        trainable: whether its weights learn.
+        name: its name.
+
+    Raises:
+        ValueError: an output needs a tensor that is not among the inputs; two layers share
+            a name.
+
+    Data may come in the structure of the inputs, or as a dict by their names.
+
+    >>> from talweg import Input, layers
+    >>> x = Input((3,))
+    >>> hidden = layers.Dense(4, activation="relu")(x)
+    >>> model = Model(x, layers.Dense(1)(hidden + layers.Dense(4)(x)))
+    >>> type(model).__name__, model.output_shape, len(model.layers)
+    ('Functional', (None, 1), 4)
+    """
+
+    def __init__(self, inputs: Any, outputs: Any, **kwargs: Any):
+        super().__init__(inputs, outputs, **kwargs)
+
+    _graph: Graph
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        return self._graph.run(inputs)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, inputs included, those furthest from the outputs first."""
+        return self._graph.layers
+
+    def _sublayers(self) -> list[Layer]:
+        return self._graph.layers
+
+    @property
+    def inputs(self) -> list[KerasTensor]:
+        """The symbolic inputs, flat."""
+        return list(self._graph.input_leaves)
+
+    @property
+    def outputs(self) -> list[KerasTensor]:
+        """The symbolic outputs, flat."""
+        return list(self._graph.output_leaves)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic inputs, as they were given."""
+        return self._graph.inputs
+
+    @property
+    def output(self) -> Any:
+        """The symbolic outputs, as they were given."""
+        return self._graph.outputs
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs."""
+        return self._graph.input_names
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of the layers that give the outputs."""
+        return self._graph.output_names
+
+    @property
+    def input_shape(self) -> Any:
+        """The shape of the input, the batch axis None; a list where there are several."""
+        return _shapes(self.inputs)
+
+    @property
+    def output_shape(self) -> Any:
+        """The shape of the output, the batch axis None; a list where there are several."""
+        return _shapes(self.outputs)
+
+
+def _shapes(tensors: list[KerasTensor]) -> Any:
+    shapes = [tensor.shape for tensor in tensors]
+    return shapes[0] if len(shapes) == 1 else shapes
+
+
+@functools.cache
+def beneath(cls: type[Model]) -> type[Model]:
+    """A class of the user's with Functional beneath what it defines itself."""
+    return cls if issubclass(cls, Functional) else type(cls.__name__, (cls, Functional), {
+        "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__,
+    })  # fmt: skip

@@ -1,0 +1,212 @@
+"""A graph of layers and ops between symbolic tensors: what a functional model runs."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from talweg.core import errors
+from talweg.layers import InputLayer, Layer
+from talweg.ops.keras_tensor import KerasTensor, Node
+
+
+class Graph:
+    """The way from input tensors to output tensors.
+
+    Args:
+        inputs: a KerasTensor, or a list or dict of them.
+        outputs: likewise; what they are computed from must end in `inputs`.
+
+    Attributes:
+        nodes: the uses of layers and ops, in an order in which they can be run.
+        operations: the layers and ops, those furthest from the outputs first.
+
+    Raises:
+        TypeError: something among inputs or outputs is no KerasTensor.
+        ValueError: an output needs a tensor that is not among the inputs; a tensor is given
+            twice as an input.
+    """
+
+    def __init__(self, inputs: Any, outputs: Any):
+        self.inputs, self.outputs = inputs, outputs
+        self.input_leaves = _tensors(inputs, "inputs")
+        self.output_leaves = _tensors(outputs, "outputs")
+        if len({id(tensor) for tensor in self.input_leaves}) < len(self.input_leaves):
+            raise errors.invalid("Model", "inputs", "tensors that differ", inputs)
+        self.input_layers = [_input_layer(tensor) for tensor in self.input_leaves]
+        self._input_of = {
+            id(tensor): layer
+            for tensor, layer in zip(self.input_leaves, self.input_layers, strict=True)
+        }
+        self.nodes: list[Node] = []
+        self._visited: dict[int, Any] = {}
+        for tensor in self.output_leaves:
+            self._visit(tensor)
+        self.operations = self._by_depth()
+        self._check_names()
+
+    # -- how it is found -------------------------------------------------------------
+
+    def _visit(self, output: KerasTensor) -> None:
+        """List the nodes before a tensor, and its own; without recursion, for deep networks."""
+        stack: list[tuple[KerasTensor, bool]] = [(output, False)]
+        open_nodes: set[int] = set()
+        while stack:
+            tensor, done = stack.pop()
+            if id(tensor) in self._input_of:
+                layer = self._input_of[id(tensor)]
+                self._visited.setdefault(id(layer), layer)
+                continue
+            node = tensor.node
+            if node is None:
+                raise ValueError(
+                    f"Model: an output depends on {tensor!r}, which is not among the inputs. "
+                    "Add it to inputs=, or compute it from them."
+                )
+            if done:
+                if id(node) not in self._visited:
+                    self._visited[id(node)] = node
+                    self.nodes.append(node)
+                continue
+            if id(node) in self._visited or id(node) in open_nodes:
+                continue
+            open_nodes.add(id(node))
+            self._visited.setdefault(id(node.operation), node.operation)
+            stack.append((tensor, True))
+            stack.extend((parent, False) for parent in reversed(node.parents))
+
+    def _by_depth(self) -> list[Any]:
+        """Layers and ops by their longest way to an output, the furthest first."""
+        depth: dict[int, int] = {}
+        found: dict[int, Any] = {}
+        for node in reversed(self.nodes):
+            own = depth.setdefault(id(node.operation), 0)
+            own = max([own, *(depth.get(id(tensor), 0) for tensor in node.leaves)])
+            depth[id(node.operation)] = own
+            for parent in node.parents:
+                depth[id(parent)] = max(depth.get(id(parent), 0), own + 1)
+        for tensor, layer in zip(self.input_leaves, self.input_layers, strict=True):
+            depth[id(layer)] = depth.get(id(tensor), 0)
+            found[id(layer)] = layer
+        order = {key: i for i, key in enumerate(self._visited)}
+        found.update((id(node.operation), node.operation) for node in self.nodes)
+        last = len(order)
+        return sorted(found.values(), key=lambda one: (-depth[id(one)], order.get(id(one), last)))
+
+    def _check_names(self) -> None:
+        names = [layer.name for layer in self.layers]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise errors.invalid(
+                "Model", "the name of a layer", "unique", twice, "Give one of the two another name."
+            )
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers, inputs included, those furthest from the outputs first."""
+        return [one for one in self.operations if isinstance(one, Layer)]
+
+    @property
+    def input_names(self) -> list[str]:
+        """The names of the inputs, in their order."""
+        return [layer.name for layer in self.input_layers]
+
+    @property
+    def output_names(self) -> list[str]:
+        """The names of what gives the outputs, in their order."""
+        return [
+            self._input_of[id(t)].name if id(t) in self._input_of else _name(t.node.operation)
+            for t in self.output_leaves
+        ]
+
+    # -- how it runs -----------------------------------------------------------------
+
+    def run(self, inputs: Any) -> Any:
+        """The outputs for arrays in the place of the inputs."""
+        values: dict[int, Any] = {}
+        arrays = self.arranged(inputs)
+        for tensor, layer, array in zip(self.input_leaves, self.input_layers, arrays, strict=True):
+            values[id(tensor)] = _fitted(layer, array)
+        for node in self.nodes:
+            args, kwargs = jax.tree.map(
+                lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf,
+                (node.args, node.kwargs),
+            )
+            results = jax.tree.leaves(node.operation(*args, **kwargs))
+            for tensor, result in zip(node.leaves, results, strict=True):
+                values[id(tensor)] = result
+        return jax.tree.map(lambda tensor: values[id(tensor)], self.outputs)
+
+    def arranged(self, inputs: Any) -> list[Any]:
+        """What was given, in the order of the inputs: by place, or by name from a dict."""
+        if isinstance(inputs, Mapping):
+            by_name = dict(zip(self.input_names, self.input_leaves, strict=True))
+            names = list(by_name)
+            if isinstance(self.inputs, Mapping):
+                names = sorted(self.inputs)
+            missing = [name for name in names if name not in inputs]
+            if missing:
+                raise errors.invalid(
+                    "Model", "the input", f"a dict with {', '.join(names)}", sorted(inputs)
+                )
+            return [leaf for name in names for leaf in _leaves(inputs[name])]
+        arrays = _leaves(inputs)
+        if len(arrays) != len(self.input_leaves):
+            raise errors.invalid(
+                "Model", "the input", f"{len(self.input_leaves)} arrays "
+                f"({', '.join(self.input_names)})", f"{len(arrays)}",
+            )  # fmt: skip
+        return arrays
+
+
+def _leaves(value: Any) -> list[Any]:
+    return jax.tree.leaves(value, is_leaf=lambda leaf: leaf is None)
+
+
+def _tensors(given: Any, what: str) -> list[KerasTensor]:
+    leaves = jax.tree.leaves(given)
+    for leaf in leaves:
+        if not isinstance(leaf, KerasTensor):
+            raise errors.wrong_type(
+                "Model", what, "KerasTensors, as Input() and layers return them", leaf
+            )
+    if not leaves:
+        raise errors.invalid("Model", what, "at least one tensor", given)
+    return leaves
+
+
+def _input_layer(tensor: KerasTensor) -> InputLayer:
+    """The InputLayer behind a tensor, or a new one for a tensor from inside another graph."""
+    layer = getattr(tensor, "layer", None)
+    if isinstance(layer, InputLayer):
+        return layer
+    return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
+
+
+def _name(operation: Any) -> str:
+    return getattr(operation, "name", None) or getattr(operation, "__name__", "op")
+
+
+def _fitted(layer: InputLayer, array: Any) -> Any:
+    """An array of the type and rank that an Input states."""
+    if array is None:
+        if layer.optional:
+            return None
+        raise errors.invalid("Model", f"input {layer.name!r}", "an array", None)
+    wanted = layer.batch_shape
+    shape = tuple(array.shape)
+    if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
+        array, shape = array[..., None], (*shape, 1)
+    elif len(shape) == len(wanted) + 1 and shape[-1] == 1:
+        array, shape = array[..., 0], shape[:-1]
+    fits = len(shape) == len(wanted) and all(
+        size is None or got is None or size == got
+        for size, got in zip(wanted[1:], shape[1:], strict=True)
+    )
+    if not fits:
+        raise errors.invalid(
+            "Model", f"input {layer.name!r}", f"of shape {wanted}", tuple(array.shape)
+        )
+    if isinstance(array, KerasTensor) or str(array.dtype) == layer.dtype:
+        return array
+    return array.astype(layer.dtype)
