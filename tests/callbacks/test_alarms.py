@@ -159,7 +159,7 @@ def test_how_often_follows_from_the_cost(monkeypatch):
         clock[0] += 0.001
     assert looks[0] >= 100 + probe.SETTLED
     gaps = np.diff(looks)
-    assert gaps[0] < 0.01  # the first, which compiled, says nothing of the cost
+    assert probe.SETTLED <= gaps[0] < probe.SETTLED + 0.01  # the first one may have compiled
     assert np.all(gaps[1:] >= 0.2)
     assert np.all(gaps[1:] < 0.21)
 

@@ -6,7 +6,7 @@
 The program changes nothing, and the training step is the same with and without it. How
 often it runs follows from what it costs: with a share of 0.01, the training runs a hundred
 times as long between two looks as a look takes. The first look, which compiles, comes only
-after a second of training: a short run is not held up by it.
+after a second of training, the next a second later: a short run is not held up by them.
 """
 
 import math
@@ -72,7 +72,8 @@ class Probe:
     def __init__(self, run: Callable[[Any, Any], tuple[Any, Any]] | None, share: float):
         self._run, self._share = run, share
         self._begun = time.perf_counter()
-        self._due = self._begun + (0.0 if math.isinf(share) else SETTLED)
+        self._settling = 0.0 if math.isinf(share) else SETTLED
+        self._due = self._begun + self._settling
         self._compiled = False
 
     def __call__(self, passage: Passage) -> tuple[float, Any] | None:
@@ -98,6 +99,7 @@ class Probe:
     def done(self) -> None:
         """What was seen is judged, too: now it is known what a look costs."""
         now = time.perf_counter()
-        if self._compiled:
-            self._due = now + (now - self._begun) / self._share
+        cost = now - self._begun
+        # The first may have compiled, and says nothing of the cost of the next.
+        self._due = now + (cost / self._share if self._compiled else self._settling)
         self._compiled = True
