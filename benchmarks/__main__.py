@@ -36,10 +36,9 @@ def main(arguments: list[str]) -> int:
         if output is not None:
             run = report.save(run, output)
     report.show(run, console)
-    page = options.markdown or (None if options.quick else HERE / "README.md")
-    if page is not None:
-        report.write_markdown(run, page)
-        console.print(f"Written: {page}", markup=False, highlight=False)
+    if options.root or not options.quick:
+        for page in report.write_pages(run, options.root or HERE.parent):
+            console.print(f"Written: {page}", markup=False, highlight=False)
     return int(any(result.failed for result in run.results.values()))
 
 
@@ -76,7 +75,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, help="measurements of each (7; quick: 1)")
     parser.add_argument("--quick", action="store_true", help="a smoke run; writes no files")
     parser.add_argument("--output", type=Path, help="JSON of the results (results.json)")
-    parser.add_argument("--markdown", type=Path, help="page that holds the table (README.md)")
+    parser.add_argument("--root", type=Path, help="where the pages are (this project)")
     parser.add_argument("--render", action="store_true", help="no run: the table from the JSON")
     return parser
 

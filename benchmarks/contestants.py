@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-from benchmarks.peers import PEERS
+from benchmarks.catalog import PEERS
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = Path(__file__).resolve().parent / "scripts"
@@ -30,7 +30,8 @@ class Running(Protocol):
     """A contestant that has been started.
 
     Attributes:
-        loss: the training loss after the warm-up, where it trains.
+        loss: the training loss after the warm-up, or another number by which peers that do
+            the same work are known; None where there is none.
     """
 
     loss: float | None

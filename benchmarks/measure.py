@@ -17,7 +17,7 @@ class Result:
 
     Attributes:
         seconds: per contestant, per repeat.
-        losses: the training loss after the warm-up, of contestants that train.
+        losses: `row.check` after the warm-up, of contestants that have one.
         skipped: per contestant, what is not installed.
         failed: per contestant, how it ended.
         date: when.
@@ -60,7 +60,7 @@ def measure(row: Row, repeats: int, quick: bool, tell: Callable[[str], Any]) -> 
     """Start all contestants of a row, then measure them in turn."""
     result = Result(date=datetime.now(UTC).strftime("%Y-%m-%d"))
     running: dict[str, Running] = {}
-    repeats = min(repeats, row.repeats)
+    repeats = min(repeats, row.repeats) * row.rounds
     with contextlib.ExitStack() as stack:
         for key, contestant in row.contestants.items():
             missing = contestant.missing()

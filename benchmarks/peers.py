@@ -1,7 +1,8 @@
 """Who trains: talweg and its peers, each as a function of a workload.
 
-A trainer is `train(epochs) -> mean loss of the last epoch`; calls go on where the last
-one ended. Peers are imported inside, so that a process holds one of them only.
+A trainer is `train(epochs) -> mean loss of the last epoch`, or another number that shows
+that peers do the same work; calls go on where the last one ended. Peers are imported
+inside, so that a process holds one of them only.
 """
 
 import ctypes
@@ -19,7 +20,7 @@ from typing import Any
 
 from benchmarks.workloads import Workload
 
-Trainer = Callable[[int], float]
+Trainer = Callable[[int], float | None]
 
 
 @dataclass(frozen=True)
@@ -46,14 +47,24 @@ class Peer:
         return modules + [name for name in self.programs if shutil.which(name) is None]
 
 
-def keras_trainer(package: str, workload: Workload, **compile_options: Any) -> Trainer:
-    """`fit` of talweg or of Keras on the backend that the environment names."""
+def keras_trainer(
+    package: str, workload: Workload, optimizer: Callable[[Any], Any] | None = None,
+    **compile_options: Any,
+) -> Trainer:  # fmt: skip
+    """`fit` of talweg or of Keras on the backend that the environment names.
+
+    Args:
+        package: "talweg" or "keras".
+        workload: what is trained.
+        optimizer: `(package.optimizers) -> ` the optimizer; Adam where None.
+        compile_options: for `compile`.
+    """
     keras = importlib.import_module(package)
     keras.utils.set_random_seed(0)
     x, y = workload.data(workload.rows)
     model = workload.model(keras)
     model.compile(
-        optimizer=keras.optimizers.Adam(),
+        optimizer=(optimizer or _adam)(keras.optimizers),
         loss=workload.loss,
         metrics=list(workload.metrics),
         **compile_options,
@@ -64,6 +75,10 @@ def keras_trainer(package: str, workload: Workload, **compile_options: Any) -> T
         return float(history.history["loss"][-1])
 
     return train
+
+
+def _adam(optimizers: Any) -> Any:
+    return optimizers.Adam()
 
 
 def torch_trainer(workload: Workload, loader: bool = False, **adam_options: Any) -> Trainer:

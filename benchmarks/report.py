@@ -76,7 +76,7 @@ def remarks(run: Run) -> Iterator[str]:
         for key, loss in result.losses.items():
             if reference is not None and not _alike(loss, reference):
                 yield (
-                    f"{name}: after the warm-up the loss of {contestants[key].label} was "
+                    f"{name}: after the warm-up {ROWS[name].check} of {contestants[key].label} was "
                     f"{loss:.3g}, talweg's {reference:.3g}: not the same work?"
                 )
 
@@ -112,6 +112,15 @@ def markdown(run: Run) -> str:
     return "\n".join(out)
 
 
+def write_pages(run: Run, root: Path) -> list[Path]:
+    """Put the lines of each row into its page; the pages that were written."""
+    pages = sorted({ROWS[name].page for name in run.results})
+    for page in pages:
+        own = {name: result for name, result in run.results.items() if ROWS[name].page == page}
+        write_markdown(Run(run.machine, own), root / page)
+    return [root / page for page in pages]
+
+
 def write_markdown(run: Run, path: Path) -> None:
     """Put the table between the marks in a file, or at its end where it has none."""
     text = path.read_text() if path.exists() else ""
@@ -140,7 +149,12 @@ def _cells(row: Row, result: Result, comparison: Comparison) -> list[str]:
 
 
 def _time(row: Row, seconds: list[float]) -> str:
-    return f"{median(seconds) * UNITS[row.unit]:.3g} {row.unit} per {row.per}"
+    shown = f"{median(seconds) * UNITS[row.unit]:.3g} {row.unit} per {row.per}"
+    if row.rounds > 1:
+        shown += f", at best {min(seconds) * UNITS[row.unit]:.3g}"
+    if row.bytes:
+        shown += f", {row.bytes / median(seconds) / 1e9:.3g} GB/s"
+    return shown
 
 
 def _times(ratio: float) -> str:

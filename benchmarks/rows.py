@@ -2,8 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from benchmarks.contestants import Contestant, Script, Training
+from benchmarks.products import BARE
+from benchmarks.updates import RULES
+from benchmarks.updates import WORKLOADS as UPDATES
 
 # Units in which times are shown, per second.
 UNITS = {"s": 1.0, "ms": 1e3, "µs": 1e6}
@@ -34,6 +38,10 @@ class Row:
         demands: what must be reached.
         baseline: the key of a contestant whose time is taken off all others.
         repeats: at most so many, where one is long.
+        rounds: how many measurements a repeat has, where they are short.
+        bytes: what a unit of work must read and write; 0 where that is not the point.
+        check: what the number is that must be alike.
+    page: where its lines are written, from the root of the project.
     """
 
     title: str
@@ -44,6 +52,10 @@ class Row:
     demands: tuple[Demand, ...]
     baseline: str = ""
     repeats: int = 1000
+    rounds: int = 1
+    bytes: float = 0.0
+    check: str = "the loss"
+    page: str = "README.md"
 
 
 def _training(workload: str, *peers: str) -> dict[str, Contestant]:
@@ -61,6 +73,71 @@ def _scripts(name: str, full: tuple[str, ...], quick: tuple[str, ...], reports: 
         "keras-jax": script("Keras on JAX", "keras", ""),
     }
 
+
+# The page of what optimizers cost by themselves.
+OPTIMIZERS = "docs/benchmarks.md"
+
+# Medians of programs that are alike differ by so much.
+ALIKE = 0.97
+
+
+def _update(rule: str, arrays: int) -> Row:
+    workload = UPDATES[f"{rule}-{arrays}"]
+    peers = ["talweg", "optax", "torch", "foreach", "numpy", "jax"]
+    if RULES[rule].torch is None:
+        peers = [peer for peer in peers if peer not in ("torch", "foreach")]
+    demanded = [peer for peer in ("optax", "torch") if peer in peers]
+    where = "one array" if arrays == 1 else f"{arrays} arrays"
+    return Row(
+        f"Update of 50 million weights in {where}, {rule}",
+        "ms",
+        "update",
+        ("talweg",),
+        {peer: Training(f"update-{peer}", f"{rule}-{arrays}") for peer in peers},
+        tuple(Demand((peer,), ALIKE) for peer in demanded),
+        rounds=3,
+        bytes=workload.bytes,
+        check="a weight",
+        page=OPTIMIZERS,
+    )
+
+
+def _beside(
+    title: str, subject: str, peer: str, workload: str, at_least: float, **more: Any
+) -> Row:
+    return Row(
+        title, "ms", "step", ("talweg",),
+        {"talweg": Training(subject, workload), "peer": Training(peer, workload)},
+        (Demand(("peer",), at_least),), rounds=3, page=OPTIMIZERS, **more,
+    )  # fmt: skip
+
+
+_UPDATES = {f"{rule}-{n}": _update(rule, n) for rule in RULES for n in (1, 500)}
+_BLOCKS = {
+    f"adam-{n}-block": _beside(
+        f"Ten steps of fit's program for large models: Adam, 50 million weights in {n} array(s)",
+        "block-talweg", "block-bare", f"adam-{n}-block", 1 / 1.2,
+        bytes=UPDATES[f"adam-{n}"].bytes, check="a weight",
+    )
+    for n in (1, 500)
+}  # fmt: skip
+_PRODUCTS = {
+    name.lower(): _beside(
+        f"{name}, 4 matrices of 512×512 and 2 of 256×1024",
+        "products-talweg", "products-bare", name.lower(), 1 / 1.2,
+    )
+    for name in BARE
+}  # fmt: skip
+_PARTS = {
+    "parts": _beside(
+        "ByPath with ten multipliers: update of ten dense layers 512→512",
+        "parts-ten", "parts-one", "parts", 0.97,
+    ),
+    "parts-fit": _beside(
+        "ByPath with ten multipliers: fit of ten dense layers, 256 wide, batch 128",
+        "fit-ten", "fit-one", "deep", 0.97,
+    ),
+}  # fmt: skip
 
 _BIG = ("talweg", "keras-jax", "keras-tensorflow", "keras-torch", "torch", "torch-fused")
 _BEST = Demand(_BIG[1:], None)
@@ -140,4 +217,8 @@ ROWS: dict[str, Row] = {
         _training("cnn", *_BIG),
         (Demand(("keras-jax",), 1), _BEST),
     ),
+    **_UPDATES,
+    **_BLOCKS,
+    **_PRODUCTS,
+    **_PARTS,
 }

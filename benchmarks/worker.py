@@ -10,12 +10,8 @@ import os
 import sys
 import time
 
-from benchmarks.peers import PEERS
-from benchmarks.workloads import WORKLOADS
+from benchmarks.catalog import PEERS, WORKLOADS
 
-# A measurement lasts about so many seconds: long against the clock and the scheduler.
-SECONDS = 1.0
-QUICK_SECONDS = 0.1
 WARM_EPOCHS = 2
 
 
@@ -23,7 +19,7 @@ def main(peer: str, workload_name: str, quick: bool) -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
-    def answer(**values: float) -> None:
+    def answer(**values: float | None) -> None:
         print(json.dumps(values), file=answers, flush=True)
 
     workload = WORKLOADS[workload_name].quick() if quick else WORKLOADS[workload_name]
@@ -31,11 +27,11 @@ def main(peer: str, workload_name: str, quick: bool) -> None:
     loss = train(WARM_EPOCHS)
     begun = time.perf_counter()
     train(1)
-    epochs = _epochs(time.perf_counter() - begun, quick)
+    epochs = _epochs(time.perf_counter() - begun, workload.seconds)
     if epochs > 1:  # the cost of a call hides that of an epoch where epochs are short
         begun = time.perf_counter()
         train(epochs)
-        epochs = _epochs((time.perf_counter() - begun) / epochs, quick)
+        epochs = _epochs((time.perf_counter() - begun) / epochs, workload.seconds)
     answer(loss=loss)
     for _ in sys.stdin:
         begun = time.perf_counter()
@@ -43,8 +39,8 @@ def main(peer: str, workload_name: str, quick: bool) -> None:
         answer(seconds=(time.perf_counter() - begun) / (epochs * workload.steps))
 
 
-def _epochs(seconds: float, quick: bool) -> int:
-    return max(1, round((QUICK_SECONDS if quick else SECONDS) / seconds))
+def _epochs(one: float, together: float) -> int:
+    return max(1, round(together / one))
 
 
 if __name__ == "__main__":

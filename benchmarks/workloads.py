@@ -21,6 +21,7 @@ class Workload:
         batch_size: rows per step.
         loss: Keras's name of the loss.
         metrics: Keras's names of the metrics.
+        seconds: how long a measurement lasts, about: long against clock and scheduler.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Workload:
     batch_size: int
     loss: str
     metrics: tuple[str, ...] = ()
+    seconds: float = 1.0
 
     @property
     def steps(self) -> int:
@@ -38,7 +40,7 @@ class Workload:
 
     def quick(self) -> "Workload":
         """The same work with a tenth of the rows, in whole batches."""
-        return replace(self, rows=max(2, self.steps // 10) * self.batch_size)
+        return replace(self, rows=max(2, self.steps // 10) * self.batch_size, seconds=0.1)
 
 
 def table(rows: int) -> Arrays:

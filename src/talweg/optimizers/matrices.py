@@ -75,11 +75,17 @@ def by_shape(
         key = (own, *((array.shape, array.dtype) for array in row))
         groups.setdefault(key, []).append(i)
     results: list[Any] = [None] * len(columns[0])
+    last: Any = ()
     for members in groups.values():
+        rows = [[column[i] for i in members] for column in columns]
+        if always:
+            # One after the other: two eigendecompositions at once can wait for each other for
+            # ever on a CPU (jaxlib 0.10.2, two threads).
+            rows, _ = jax.lax.optimization_barrier((rows, last))
         if len(members) == 1:
-            results[members[0]] = function(*(column[members[0]] for column in columns))
+            last = results[members[0]] = function(*(row[0] for row in rows))
             continue
-        together = function(*(jnp.stack([column[i] for i in members]) for column in columns))
+        last = together = function(*(jnp.stack(row) for row in rows))
         for k, i in enumerate(members):
             results[i] = jax.tree.map(lambda array, k=k: array[k], together)
     return results

@@ -91,9 +91,27 @@ def make_step(task: Task, watch: Literal["loss", "gradients", "weights"] = "loss
             return jax.value_and_grad(lambda p: objective(p)[0])(params)
 
         grads, (loss, (fixed, metrics)) = jax.grad(scaled, has_aux=True)(state.params)
-        params, optimizer = task.update(grads, state.optimizer, state.params, again)
+
+        def update(params: Any, optimizer: Any) -> tuple[Any, Any]:
+            return task.update(grads, optimizer, params, again)
+
+        def stay(params: Any, optimizer: Any) -> tuple[Any, Any]:
+            return params, optimizer
+
+        before = state.params, state.optimizer
+        if watch == "gradients":
+            finite = all_finite((loss, grads))
+            # A condition in place of a choice number by number: XLA would keep copies of all
+            # that the optimizer writes. In this order: the branch that moves nothing comes
+            # first for XLA, or it copies all the same.
+            fine = _first_bad(state, finite) == NEVER
+            params, optimizer = jax.lax.cond(fine, update, stay, *before)
+            # What was held already is left out of the choice.
+            moved = keep_if_bad(state, state._replace(fixed=fixed, metrics=metrics), finite)
+            return moved._replace(params=params, optimizer=optimizer)
+        params, optimizer = update(*before)
         moved = state._replace(params=params, fixed=fixed, optimizer=optimizer, metrics=metrics)
-        watched = {"loss": (), "gradients": grads, "weights": params}[watch]
+        watched = {"loss": (), "weights": params}[watch]
         return keep_if_bad(state, moved, all_finite((loss, watched)))
 
     return step
@@ -101,11 +119,15 @@ def make_step(task: Task, watch: Literal["loss", "gradients", "weights"] = "loss
 
 def keep_if_bad(state: TrainState, moved: TrainState, finite: Any) -> TrainState:
     """`moved`, or `state` as it was where this or an earlier step was not finite."""
-    iteration = state.optimizer.iterations
-    first_bad = jnp.where(finite, state.first_bad, jnp.minimum(state.first_bad, iteration))
+    first_bad = _first_bad(state, finite)
     fine = first_bad == NEVER
     kept = jax.tree.map(lambda new, old: jnp.where(fine, new, old), moved, state)
     return kept._replace(first_bad=first_bad)
+
+
+def _first_bad(state: TrainState, finite: Any) -> Any:
+    earlier = jnp.minimum(state.first_bad, state.optimizer.iterations)
+    return jnp.where(finite, state.first_bad, earlier)
 
 
 def make_test_step(task: Task) -> Step:
