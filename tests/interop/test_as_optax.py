@@ -111,8 +111,18 @@ def in_equinox(transformation):
 LOOPS = [in_linen, in_nnx, in_equinox]
 
 
+# One of each kind in every run, all of them in `make battery`.
+KINDS = ("SGD", "Adam", "ByPath", "Kron", "Lookahead", "Prodigy", "ScheduleFreeAdamW")
+
+
 @pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("name", optimizers.catalog.classes())
+@pytest.mark.parametrize(
+    "name",
+    [
+        n if n in KINDS else pytest.param(n, marks=pytest.mark.battery)
+        for n in optimizers.catalog.classes()
+    ],
+)
 def test_a_step_keeps_the_shape_of_the_state(name, loop):
     """So that the loops of these libraries can be compiled, and their states be saved."""
     optimizer = made(name)

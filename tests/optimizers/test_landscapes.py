@@ -39,7 +39,14 @@ def test_every_optimizer_is_listed_by_its_name():
         assert type(make()).__name__ == name
 
 
-@pytest.mark.parametrize("name", LISTED)
+# One of each kind in every run, all of them in `make battery`.
+KINDS = ("SGD", "Adam", "ByPath", "LBFGS", "Muon", "Prodigy", "SAM", "ScheduleFreeAdamW")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in KINDS else pytest.param(n, marks=pytest.mark.battery) for n in LISTED],
+)
 def test_optimizer_solves_the_required_problems_and_never_compiles_twice(name):
     optimizer = LISTED[name]()
 
