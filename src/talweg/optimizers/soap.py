@@ -154,9 +154,8 @@ class SOAP(Optimizer):
             update, slot = self._step_of(g.reshape(s.momentum.shape), s, h, t.astype(p.dtype))
             new.append(p - rate * update.reshape(p.shape))
             kept.append(slot)
-        kept = _bases_moved(kept, (t == 1), _first)
-        due = (t > 1) & ((t - 1) % h.precondition_frequency == 0)
-        return new, _bases_moved(kept, due, _next), shared
+        due = (t - 1) % h.precondition_frequency == 0
+        return new, _bases_moved(kept, due, t == 1), shared
 
     def _step_of(self, g: jax.Array, s: Slots, h: Any, t: Any) -> tuple[jax.Array, Slots]:
         """The direction of one tensor, and its slots with the new gradient in them."""
@@ -180,13 +179,21 @@ class SOAP(Optimizer):
         return d, s._replace(momentum=m, velocity=v, **grams)
 
 
-def _bases_moved(slots: Sequence[Slots], due: Any, move: Any) -> list[Slots]:
-    """The slots of all tensors with new bases, where they are due."""
+def _bases_moved(slots: Sequence[Slots], due: Any, first: Any) -> list[Slots]:
+    """The slots of all tensors with new bases, where they are due.
+
+    Under one condition: each copies what goes through it, a tenth of a step's time.
+    """
     chosen = [i for i, s in enumerate(slots) if any(basis is not None for basis in s.bases)]
     if not chosen:
         return list(slots)
     turning = [(slots[i].momentum, slots[i].velocity, slots[i].bases) for i in chosen]
-    turned = when_due(due, lambda old: move([slots[i].grams for i in chosen], old), turning)
+    grams = [slots[i].grams for i in chosen]
+
+    def move(old: Any) -> Any:
+        return jax.lax.cond(first, lambda o: _first(grams, o), lambda o: _next(grams, o), old)
+
+    turned = when_due(due, move, turning)
     result = list(slots)
     for i, (m, v, bases) in zip(chosen, turned, strict=True):
         fields = {f"basis_{axis}": basis for axis, basis in enumerate(bases)}
