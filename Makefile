@@ -7,8 +7,6 @@ BIN := $(VENV)/bin
 # One compilation cache for all test processes; kept between runs.
 export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
-# The tests compile much and run little: LLVM need not try hard.
-QUICKLY := --xla_backend_optimization_level=0
 
 .PHONY: demo test check format lint types doctest bench battery docs goldens parity clean help
 
@@ -34,7 +32,7 @@ demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a 
 	  --epochs 10 --report report.html
 
 test: $(VENV)/dev.done ## run the tests (about 7 minutes on 2 cores)
-	XLA_FLAGS="$$XLA_FLAGS $(QUICKLY)" $(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity and not battery' $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity and not battery' $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
 
@@ -56,7 +54,7 @@ $(VENV)/peers.done: $(VENV)/dev.done
 	@touch $@
 
 battery: $(VENV)/dev.done ## all laws over all optimizers (a quarter of an hour)
-	XLA_FLAGS="$$XLA_FLAGS $(QUICKLY)" $(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
 
 docs: $(VENV)/dev.done ## write the galleries of docs/ again, pictures too (6 minutes)
 	$(BIN)/python docs/schedules.py

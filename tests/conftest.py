@@ -25,6 +25,8 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("talweg")
 
 use_persistent_cache()
+# Thousands of programs that nobody compiles again would make every look into the cache long.
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 @pytest.fixture(scope="module", autouse=True)

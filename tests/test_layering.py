@@ -15,7 +15,7 @@ ROWS = (
         "schedules",
     },
     {"optimizers", "layers", "data", "callbacks"},
-    {"training"},
+    {"training", "datasets"},
     {"models"},
     {"search", "monitor", "adapters", "distribution", "saving"},
     {"cli", "compat", "testing"},
@@ -26,6 +26,8 @@ ROW = {package: row for row, packages in enumerate(ROWS) for package in packages
 # between models and what is built of models.
 FACADE = 5.5
 FILES = sorted(SOURCE.rglob("*.py"))
+# Model.save and its like may call upward, when they are called.
+DOOR = "models/files.py"
 
 
 def room_of(path):
@@ -53,6 +55,10 @@ def imported_by(tree):
     return found
 
 
+def is_definition(node):
+    return isinstance(node, (ast.FunctionDef, ast.ClassDef))
+
+
 def violations(room, imported):
     """What a file of `room` must not import."""
     row = ROW.get(room, FACADE)
@@ -64,7 +70,12 @@ def violations(room, imported):
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_file_imports_from_rows_below_only(path):
-    imported = imported_by(ast.parse(path.read_text()))
+    tree = ast.parse(path.read_text())
+    imported = imported_by(tree)
+    if str(path.relative_to(SOURCE)) == DOOR:
+        outside = ast.Module([node for node in tree.body if not is_definition(node)], [])
+        assert "saving" not in imported_by(outside)
+        imported.discard("saving")
     assert not violations(room_of(path), imported)
 
 

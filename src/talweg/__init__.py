@@ -13,6 +13,7 @@ from talweg import (
     backend,
     callbacks,
     constraints,
+    datasets,
     initializers,
     layers,
     losses,
@@ -22,6 +23,7 @@ from talweg import (
     optimizers,
     random,
     regularizers,
+    saving,
     utils,
 )
 from talweg.core.dtypes import DTypePolicy
@@ -62,6 +64,7 @@ __all__ = [
     "callbacks",
     "compare",
     "constraints",
+    "datasets",
     "find_learning_rate",
     "initializers",
     "layers",
@@ -72,6 +75,7 @@ __all__ = [
     "optimizers",
     "random",
     "regularizers",
+    "saving",
     "schedules",
     "utils",
 ]

@@ -8,6 +8,11 @@ import numpy as np
 
 from talweg.backend import clear_session
 from talweg.callbacks import Progbar
+from talweg.callbacks.console import (
+    disable_interactive_logging,
+    enable_interactive_logging,
+    is_interactive_logging_enabled,
+)
 from talweg.core import errors
 from talweg.core.random import set_random_seed
 from talweg.core.serialization import (
@@ -21,6 +26,16 @@ from talweg.core.serialization import (
     serialize_keras_object,
 )
 from talweg.data import PyDataset
+from talweg.data.download import get_file
+from talweg.data.folders import (
+    audio_dataset_from_directory,
+    image_dataset_from_directory,
+    text_dataset_from_directory,
+)
+from talweg.data.pictures import array_to_img, img_to_array, load_img, save_img
+from talweg.data.sequences import pad_sequences, split_dataset, timeseries_dataset_from_array
+from talweg.models.drawing import model_to_dot, plot_model
+from talweg.ops.keras_tensor import KerasTensor
 
 Sequence = PyDataset
 
@@ -29,20 +44,46 @@ __all__ = [
     "Progbar",
     "PyDataset",
     "Sequence",
+    "array_to_img",
+    "audio_dataset_from_directory",
     "clear_session",
     "custom_object_scope",
     "deserialize_keras_object",
+    "disable_interactive_logging",
+    "enable_interactive_logging",
     "get_custom_objects",
+    "get_file",
     "get_registered_name",
     "get_registered_object",
+    "image_dataset_from_directory",
+    "img_to_array",
+    "is_interactive_logging_enabled",
+    "is_keras_tensor",
+    "load_img",
+    "model_to_dot",
     "normalize",
     "pack_x_y_sample_weight",
+    "pad_sequences",
+    "plot_model",
     "register_keras_serializable",
+    "save_img",
     "serialize_keras_object",
     "set_random_seed",
+    "split_dataset",
+    "text_dataset_from_directory",
+    "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
+
+
+def is_keras_tensor(x: Any) -> bool:
+    """Whether `x` is symbolic: a tensor with a shape and a type, without values.
+
+    >>> is_keras_tensor(KerasTensor((None, 3)))
+    True
+    """
+    return isinstance(x, KerasTensor)
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Any:

@@ -34,6 +34,8 @@ TRAITS = {
     "RemoteMonitor": ((), "no"),
     "RunFolder": (("run",), "no"),
     "ProgbarLogger": ((), "no"),
+    "ModelCheckpoint": (("m.keras",), "no"),
+    "BackupAndRestore": (("backup",), "no"),
 }
 
 BEYOND_KERAS = {"Alarms", "MonitorCallback", "RollBackOnDivergence", "RunFolder"}

@@ -43,7 +43,6 @@ REFUSED = [
     ("AveragePooling1D", {"pool_size": 2, "strides": -1}, "strides"),
     ("Embedding", {"input_dim": 0, "output_dim": 2}, "input_dim"),
     ("Embedding", {"input_dim": 5, "output_dim": 2.0}, "output_dim"),
-    ("Embedding", {"input_dim": 5, "output_dim": 2, "mask_zero": True}, "mask_zero"),
     ("Dense", {"units": 2, "lora_rank": 4}, "lora_rank"),
     ("BatchNormalization", {"momentum": 1.5}, "momentum"),
     ("BatchNormalization", {"renorm": True}, "renorm"),

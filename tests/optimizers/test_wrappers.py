@@ -425,7 +425,10 @@ WRAPPED = {
 }
 
 
-@pytest.mark.parametrize("name", WRAPPED)
+@pytest.mark.parametrize(
+    "name",
+    [n if n in ("EMA", "nested") else pytest.param(n, marks=pytest.mark.battery) for n in WRAPPED],
+)
 def test_fit_validates_what_it_leaves_and_goes_on_from_what_it_trained(name):
     whole = model_of(WRAPPED[name]())
     history = fit(whole, 4).history

@@ -161,6 +161,8 @@ def test_schedule(check):
 # What a callback needs that has no default; a new one with defaults needs no line here.
 NEEDED = {
     "CSVLogger": lambda: callbacks.CSVLogger("/dev/null"),
+    "BackupAndRestore": lambda: callbacks.BackupAndRestore(tempfile.mkdtemp()),
+    "ModelCheckpoint": lambda: callbacks.ModelCheckpoint(f"{tempfile.mkdtemp()}/model.keras"),
     "CallbackList": None,  # holds callbacks, is none
     "LearningRateScheduler": lambda: callbacks.LearningRateScheduler(lambda e, r: r * 0.9),
     "MonitorCallback": None,  # a base

@@ -1,6 +1,7 @@
 """Callbacks: what happens between the blocks of a training run."""
 
 from talweg.callbacks.alarms import Alarms
+from talweg.callbacks.backup_and_restore import BackupAndRestore
 from talweg.callbacks.base import Callback
 from talweg.callbacks.callback_list import CallbackList
 from talweg.callbacks.csv_logger import CSVLogger
@@ -8,6 +9,7 @@ from talweg.callbacks.early_stopping import EarlyStopping
 from talweg.callbacks.history import History
 from talweg.callbacks.lambda_callback import LambdaCallback
 from talweg.callbacks.learning_rate_scheduler import LearningRateScheduler
+from talweg.callbacks.model_checkpoint import ModelCheckpoint
 from talweg.callbacks.monitor_callback import MonitorCallback
 from talweg.callbacks.progbar_logger import ProgbarLogger
 from talweg.callbacks.progress import Progbar
@@ -30,6 +32,8 @@ __all__ = [
     "TerminateOnNaN",
     "Alarms",
     "RollBackOnDivergence",
+    "ModelCheckpoint",
+    "BackupAndRestore",
     "SwapEMAWeights",
     "CSVLogger",
     "RemoteMonitor",

@@ -91,6 +91,13 @@ class Callback:
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` returned. Called after `on_train_begin`, which resets."""
 
+    def epochs_left(self, epochs: range) -> range:
+        """Which of the epochs are to be trained; called after every `on_train_begin`.
+
+        A callback that takes up an interrupted run restores its state here.
+        """
+        return epochs
+
     def on_train_begin(self, logs: Logs = None) -> None:
         """Called before the first epoch."""
 

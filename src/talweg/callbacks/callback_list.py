@@ -33,6 +33,9 @@ class CallbackList(Callback):
     'no'
     """
 
+    # The data of the training that is under way.
+    batches: Any = None
+
     def __init__(
         self,
         callbacks: Any = None,
@@ -156,6 +159,11 @@ class CallbackList(Callback):
             callback._listeners = self
         for callback in self.callbacks:
             callback.on_train_begin(logs)
+
+    def epochs_left(self, epochs: range) -> range:
+        for callback in self.callbacks:
+            epochs = callback.epochs_left(epochs)
+        return epochs
 
     def on_train_end(self, logs: Logs = None) -> None:
         logs = plain(logs)

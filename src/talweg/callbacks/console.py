@@ -6,6 +6,7 @@ when a run is interrupted.
 """
 
 import contextlib
+import logging
 import os
 import sys
 from functools import lru_cache
@@ -14,10 +15,30 @@ from typing import Any, TextIO
 _ERASE_LINE = "\r\x1b[2K"
 
 _live_on: TextIO | None = None
+_interactive = True
+
+
+def enable_interactive_logging() -> None:
+    """Print progress to the standard output, as at the start."""
+    global _interactive
+    _interactive = True
+
+
+def disable_interactive_logging() -> None:
+    """Send progress as whole lines to the logger "talweg", at level INFO."""
+    global _interactive
+    _interactive = False
+
+
+def is_interactive_logging_enabled() -> bool:
+    """Whether progress goes to the standard output."""
+    return _interactive
 
 
 def is_terminal() -> bool:
     """Whether lines can be redrawn in place."""
+    if not _interactive:
+        return False
     try:
         interactive = sys.stdout.isatty()
     except (AttributeError, ValueError):  # no stream at all, or a closed one
@@ -28,6 +49,9 @@ def is_terminal() -> bool:
 def say(line: str) -> None:
     """Print a line, in the place of the live one where there is one."""
     global _live_on
+    if not _interactive:
+        logging.getLogger("talweg").info(line)
+        return
     prefix = ""
     if _live_on is not None:
         prefix = _ERASE_LINE if _live_on is sys.stdout else ""

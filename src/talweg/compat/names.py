@@ -91,10 +91,6 @@ INSTEAD = {
     "keras.backend.gradients": "Write jax.grad(function)(x).",
     "keras.backend.set_session": "There are no sessions: leave the line out.",
     "keras.backend.tf": "Write import tensorflow as tf.",
-    "keras.datasets": (
-        "talweg brings no data sets and downloads none: read the file yourself, for example "
-        "with numpy.load('mnist.npz')."
-    ),
     "keras.layers.Merge": "The layers are Add, Concatenate, Multiply, … of keras.layers.",
     "keras.preprocessing": "Make arrays with NumPy first and give them to fit().",
     "keras.utils.multi_gpu_model": "Leave it out.",

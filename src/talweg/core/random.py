@@ -58,6 +58,28 @@ def preserved() -> Generator[None]:
         _Stream.generator = kept[2]
 
 
+def global_state() -> dict[str, Any]:
+    """Where all global generators stand, ready for JSON."""
+    version, words, gauss = random.getstate()
+    kind, keys, position, has_gauss, cached = np.random.get_state()
+    return {
+        "python": [version, list(words), gauss],
+        "numpy": [kind, [int(key) for key in np.asarray(keys)], position, has_gauss, cached],
+        "talweg": _Stream.generator.bit_generator.state,
+    }
+
+
+def set_global_state(state: dict[str, Any]) -> None:
+    """Put all global generators where `global_state` found them."""
+    version, words, gauss = state["python"]
+    random.setstate((version, tuple(words), gauss))
+    kind, keys, position, has_gauss, cached = state["numpy"]
+    np.random.set_state((kind, np.array(keys, np.uint32), position, has_gauss, cached))
+    generator = np.random.default_rng()
+    generator.bit_generator.state = state["talweg"]
+    _Stream.generator = generator
+
+
 def draw_seed() -> int:
     """The next seed of the global sequence, in [0, 2**31)."""
     return int(_Stream.generator.integers(2**31))

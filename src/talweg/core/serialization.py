@@ -45,6 +45,8 @@ def register_keras_serializable(
 
 def get_registered_name(target: Any) -> str:
     """The name under which `target` was registered, or its own."""
+    # A user's model with a graph beneath has a class of its own, which stands for the user's.
+    target = vars(target).get("_stands_for", target) if inspect.isclass(target) else target
     for name, registered in _registered.items():
         if registered is target:
             return name
@@ -89,6 +91,7 @@ class Catalog:
         aliases: short names ("mse") to exported names.
         module: the path of the package in Keras's namespace, where it is not
             "keras." and the package's name.
+        only_classes: whether its functions are left out, so that no record can name them.
     """
 
     def __init__(
@@ -98,8 +101,10 @@ class Catalog:
         base: type,
         aliases: Mapping[str, str] | None = None,
         module: str | None = None,
+        only_classes: bool = False,
     ):
         self.kind = kind
+        self.only_classes = only_classes
         self.namespace = namespace
         self.base = base
         self.aliases = dict(aliases or {})
@@ -117,6 +122,8 @@ class Catalog:
 
     def functions(self) -> dict[str, Callable[..., Any]]:
         """Exported functions by name."""
+        if self.only_classes:
+            return {}
         infrastructure = ("get", "serialize", "deserialize")
         return {
             name: target
@@ -167,6 +174,11 @@ class Catalog:
         exported = dict(self._exports()).get(name)
         return exported if hasattr(exported, "from_config") else self.find(name)
 
+    def recorded_class(self, name: str) -> Any:
+        """The class that a record names, by its exact name; None where there is none."""
+        exported = dict(self._exports()).get(name)
+        return exported if inspect.isclass(exported) else None
+
     def serialize(self, target: Any) -> Any:
         """The record of an object, or the name of an exported function."""
         return serialize_keras_object(target)
@@ -178,14 +190,14 @@ class Catalog:
                 return self.find(config)
         if isinstance(config, Mapping) and isinstance(config.get("class_name"), str):
             with custom_object_scope(custom_objects):
-                other = _catalogs.get(str(config.get("module")))
+                other = catalog_of(config.get("module"))
                 if other not in (None, self) and config["class_name"] in other.classes():
                     return other.deserialize(config)  # a layer as activation, for example
                 found = get_registered_object(str(config.get("registered_name")))
                 is_function = config["class_name"] == "function"
                 name = config["config" if is_function else "class_name"]
                 target = found or self._recorded(name)
-                return _from_config(target, config.get("config", {}))
+                return _from_config(target, config.get("config", {}), config)
         raise errors.wrong_type(self.kind, "the config", "a name or a record", config)
 
 
@@ -193,13 +205,57 @@ def _key(name: str) -> str:
     return name.replace("_", "").lower()
 
 
-def _from_config(target: Any, config: Any) -> Any:
+def _from_config(target: Any, config: Any, record: Mapping[str, Any]) -> Any:
     if not inspect.isclass(target):
         return target
+    shared, number = _shared.get(), record.get("shared_object_id")
+    if shared is not None and (target, number) in shared:
+        return shared[target, number]
     from_config = getattr(target, "from_config", None)
     if from_config is None:
         raise errors.invalid(target.__name__, "the class", "one with from_config()", target)
-    return from_config(config)
+    made = from_config(config)
+    if shared is not None and number is not None:
+        shared[target, number] = made
+    return made
+
+
+# Objects by their class and number in the file that is being read.
+_shared: ContextVar[dict[tuple[Any, Any], Any] | None] = ContextVar("talweg_shared", default=None)
+
+
+@contextlib.contextmanager
+def sharing() -> Generator[None]:
+    """While records with the same `shared_object_id` give the same object."""
+    token = _shared.set({})
+    try:
+        yield
+    finally:
+        _shared.reset(token)
+
+
+def catalog_of(module: Any) -> Catalog | None:
+    """The catalog that a record's module means: "keras.layers", also "keras.src.layers.core…"."""
+    parts = str(module).replace("keras.src.", "keras.").split(".")
+    if parts[0] not in ("keras", "tf_keras"):
+        return None
+    if parts[1:2] == ["models"]:
+        parts = parts[:1]
+    parts[0] = "keras"
+    for length in (len(parts), 3, 2):
+        found = _catalogs.get(".".join(parts[:length]))
+        if found is not None:
+            return found
+    return None
+
+
+def find_function(module: Any, name: str) -> Any:
+    """An exported function; Keras writes its own without their module."""
+    catalog = catalog_of(module)
+    places = [catalog] if catalog is not None else list(_catalogs.values())
+    if catalog is None and module not in (None, "None", "builtins"):
+        return None
+    return next((c.functions()[name] for c in places if name in c.functions()), None)
 
 
 def public_module(cls: type) -> str | None:
@@ -230,16 +286,25 @@ def serialize_keras_object(target: Any) -> Any:
         kind = "__numpy__" if isinstance(target, np.ndarray) else "__tensor__"
         value = {"value": np.asarray(target).tolist(), "dtype": str(target.dtype)}
         return {"class_name": kind, "config": value}
+    if isinstance(target, slice):
+        ends = {"start": target.start, "stop": target.stop, "step": target.step}
+        return {"class_name": "__slice__", "config": ends}
+    if target is Ellipsis:
+        return {"class_name": "__ellipsis__", "config": {}}
+    if isinstance(target, bytes):
+        return {"class_name": "__bytes__", "config": {"value": target.decode("utf-8")}}
     if isinstance(target, DTypePolicy):
         return _record("keras", "DTypePolicy", target.get_config(), None)
     if hasattr(target, "get_config"):
         if hasattr(target, "unwritable"):
             raise TypeError(target.unwritable)
         cls = type(target)
-        module = public_module(cls)
+        module, class_name = vars(cls).get("recorded_as") or (public_module(cls), cls.__name__)
         registered = None if module else get_registered_name(cls)
+        if "recorded_as" in vars(cls):
+            registered = class_name
         config = target.get_config()
-        return _record(module or cls.__module__, cls.__name__, config, registered)
+        return _record(module or cls.__module__, class_name, config, registered)
     if isinstance(target, Mapping):
         return {key: serialize_keras_object(item) for key, item in target.items()}
     if isinstance(target, types.FunctionType) or callable(target):
@@ -283,6 +348,12 @@ def deserialize_keras_object(
     if class_name in ("__tensor__", "__numpy__"):
         array = np.array(config["config"]["value"], dtype=config["config"]["dtype"])
         return array if class_name == "__numpy__" else jax.numpy.asarray(array)
+    if class_name == "__slice__":
+        return slice(*(config["config"][end] for end in ("start", "stop", "step")))
+    if class_name == "__ellipsis__":
+        return Ellipsis
+    if class_name == "__bytes__":
+        return config["config"]["value"].encode("utf-8")
     if class_name == "DTypePolicy":
         return DTypePolicy.from_config(config["config"])
     with custom_object_scope(custom_objects):
@@ -291,13 +362,12 @@ def deserialize_keras_object(
         )
         found = get_registered_object(str(registered)) or get_registered_object(str(class_name))
         if found is not None:
-            return _from_config(found, config.get("config", {}))
-        catalog = _catalogs.get(str(config.get("module")).replace("keras.src.", "keras."))
+            return _from_config(found, config.get("config", {}), config)
+        catalog = catalog_of(config.get("module"))
         if catalog is not None:
             return catalog.deserialize(config)
     if class_name == "function":  # Keras writes its own functions without their module
-        named = (known.functions().get(str(config.get("config"))) for known in _catalogs.values())
-        function = next(filter(None, named), None)
+        function = find_function(config.get("module"), str(config.get("config")))
         if function is not None:
             return function
     raise ValueError(

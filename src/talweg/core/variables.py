@@ -50,6 +50,10 @@ class Loan:
 
 _loan: ContextVar[Loan | None] = ContextVar("talweg_loan", default=None)
 _autocast: ContextVar[str | None] = ContextVar("talweg_autocast", default=None)
+# Asked with the shape before a variable is made; a file that is read allows only so much.
+_bound: ContextVar[Callable[[tuple[int, ...]], None] | None] = ContextVar(
+    "talweg_bound", default=None
+)
 
 
 @contextlib.contextmanager
@@ -66,6 +70,16 @@ def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Generator[Lo
         yield loan
     finally:
         _loan.reset(token)
+
+
+@contextlib.contextmanager
+def bounded(check: Callable[[tuple[int, ...]], None]) -> Generator[None]:
+    """Call `check` with the shape of every variable before it is made, until the block ends."""
+    token = _bound.set(check)
+    try:
+        yield
+    finally:
+        _bound.reset(token)
 
 
 @contextlib.contextmanager
@@ -162,6 +176,9 @@ class Variable:
                     raise errors.invalid(
                         "Variable", "shape", "given with a callable initializer", shape
                     )
+                check = _bound.get()
+                if check is not None:
+                    check(tuple(shape))
                 initial = initializer(tuple(shape), dtype=standardize_dtype(dtype))
             else:
                 initial = initializer.value if isinstance(initializer, Variable) else initializer

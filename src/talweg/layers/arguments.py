@@ -39,6 +39,19 @@ def integers(owner: str, name: str, value: Any, count: int, minimum: int = 1) ->
     return tuple(int(item) for item in items)
 
 
+def sides(owner: str, name: str, value: Any, rank: int) -> tuple[tuple[int, int], ...]:
+    """How much before and after, for each of `rank` axes: from one, `rank` or pairs of them.
+
+    >>> sides("Cropping2D", "cropping", (1, (0, 2)), 2)
+    ((1, 1), (0, 2))
+    """
+    each = value if isinstance(value, (list, tuple)) else (value,) * rank
+    if len(each) != rank:
+        raise errors.invalid(owner, name, f"an integer or {rank} entries", value)
+    pairs = [integers(owner, f"each entry of {name}", axis, 2, minimum=0) for axis in each]
+    return tuple((before, after) for before, after in pairs)
+
+
 def number(
     owner: str, name: str, value: Any, minimum: float = 0.0, below: float = float("inf")
 ) -> Any:

@@ -201,9 +201,12 @@ class Layer(Called):
             config["activity_regularizer"] = serialize_keras_object(self.activity_regularizer)
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
             args, kwargs = self._init_arguments
-            bound = inspect.signature(type(self).__init__).bind(self, *args, **kwargs)
-            given = dict(list(bound.arguments.items())[1:])
+            signature = inspect.signature(type(self).__init__)
+            given = dict(list(signature.bind(self, *args, **kwargs).arguments.items())[1:])
             given.update(given.pop("kwargs", {}))
+            taken = signature.parameters
+            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken.values()):
+                config = {name: value for name, value in config.items() if name in taken}
             config.update(serialize_keras_object(given))
         return config
 

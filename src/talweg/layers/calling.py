@@ -14,7 +14,7 @@ from talweg.core import dtypes, errors, names
 from talweg.core.variables import Variable, autocast, lend
 from talweg.layers import context
 from talweg.layers.input_spec import check_inputs
-from talweg.layers.tracking import Tracked
+from talweg.layers.masks import Masked, call_parameters, is_arrays
 from talweg.ops.keras_tensor import KerasTensor, Node, compute_output_spec
 
 
@@ -38,7 +38,7 @@ class _OfNode:
         return nodes[0].args[0] if nodes[0].args else next(iter(nodes[0].kwargs.values()))
 
 
-class Called(Tracked):
+class Called(Masked):
     """The part of `Layer` that is called: casts, builds, then computes or traces."""
 
     autocast: bool
@@ -93,15 +93,16 @@ class Called(Tracked):
             check_inputs(self.name, self.input_spec, inputs)
 
         outer = context.current()
-        takes_training = "training" in _call_parameters(type(self))
+        takes_training = "training" in call_parameters(type(self))
         training = kwargs.pop("training", None)
         if training is None and outer is not None:
             training = outer.training
         if training is None and takes_training:
-            default = _call_parameters(type(self))["training"].default
+            default = call_parameters(type(self))["training"].default
             training = None if default is inspect.Parameter.empty else default
         if takes_training:
             kwargs["training"] = bool(training) if training is not None else False
+        previous_mask = self._incoming_mask(args, kwargs, inputs)
 
         if any(isinstance(leaf, KerasTensor) for leaf in jax.tree.leaves((args, kwargs))):
             with context.call_context(training), names.name_scope(self.name):
@@ -109,6 +110,7 @@ class Called(Tracked):
             self._seen_shape = jax.tree.map(lambda tensor: tensor.shape, spec)
             node = Node(self, *given, spec)
             self._nodes.append(node)
+            self._outgoing_mask(inputs, node.outputs, previous_mask)
             return node.outputs
 
         if outer is None:
@@ -125,6 +127,9 @@ class Called(Tracked):
                 for output in jax.tree.leaves(outputs):
                     batch = max(output.shape[0], 1) if output.ndim else 1
                     self.add_loss(self.activity_regularizer(output) / batch)
+            self._outgoing_mask(inputs, outputs, previous_mask)
+            if outer is None:
+                context.keep_masks(outputs)
         return outputs
 
     def _reading(self) -> contextlib.AbstractContextManager[None]:
@@ -144,7 +149,7 @@ class Called(Tracked):
             one_input
             and self.autocast
             and all(dtypes.is_float(leaf.dtype) for leaf in leaves)
-            and _knows_its_shape(type(self))
+            and knows_its_shape(type(self))
             and not self._sublayers()
         ):
             shape = self.compute_output_shape(jax.tree.map(_shape_of, args[0]))
@@ -154,8 +159,17 @@ class Called(Tracked):
         return self._traced_spec(*args, **kwargs)
 
     def _traced_spec(self, *args: Any, **kwargs: Any) -> Any:
+        given = context.masks_of((args, kwargs))
+
+        def call(masks: Any, args: Any, kwargs: Any) -> Any:
+            context.set_masks((args, kwargs), masks)
+            outputs = self.call(*args, **kwargs)
+            return outputs, jax.tree.map(context.mask_of, outputs)
+
         with self._reading():
-            return compute_output_spec(self.call, *args, **kwargs)
+            outputs, masks = compute_output_spec(call, given, args, kwargs)
+        context.set_masks(outputs, masks)
+        return outputs
 
     def _convert(self, arguments: Any) -> Any:
         def convert(value: Any) -> Any:
@@ -163,15 +177,21 @@ class Called(Tracked):
                 floats = dtypes.is_float(value.dtype) and dtypes.is_float(self.compute_dtype)
                 if not floats or value.dtype == self.compute_dtype:
                     return value
-                return KerasTensor(value.shape, self.compute_dtype, value.name)
+                cast = KerasTensor(value.shape, self.compute_dtype, value.name)
+                return context.carry_mask(value, cast)
             if isinstance(value, (np.ndarray, jax.Array, Variable, np.generic)):
                 if isinstance(value, Variable):
                     value = value.value
                 if isinstance(value, np.ndarray) and value.dtype.kind in "OUS":
                     return value
+                # The same array where nothing is to be cast: masks are found by identity.
                 if dtypes.is_float(value.dtype) and dtypes.is_float(self.compute_dtype):
-                    return jnp.asarray(value, dtype=self.compute_dtype)
-                return jnp.asarray(value)
+                    same = isinstance(value, jax.Array) and value.dtype == self.compute_dtype
+                    if same and not value.weak_type:
+                        return value
+                    array = jnp.asarray(value, dtype=self.compute_dtype)
+                    return context.carry_mask(value, array)
+                return value if isinstance(value, jax.Array) else jnp.asarray(value)
             return value
 
         return jax.tree.map(convert, arguments, is_leaf=lambda v: isinstance(v, Variable))
@@ -182,7 +202,7 @@ class Called(Tracked):
         shapes = {
             name: jax.tree.map(_shape_of, value)
             for name, value in _bind(type(self), self, args, kwargs).items()
-            if _is_arrays(value)
+            if is_arrays(value)
         }
         with jax.ensure_compile_time_eval():
             self.build(**_build_arguments(type(self), shapes))
@@ -224,6 +244,7 @@ class Called(Tracked):
             outputs = self(*args, **kwargs)
             losses = [*call.losses, *self.weight_losses()] if return_losses else []
             updated = loan.values(fixed)
+            context.keep_masks(outputs)
         return (outputs, updated, losses) if return_losses else (outputs, updated)
 
 
@@ -248,13 +269,8 @@ def building(build: Callable[..., None]) -> Callable[..., None]:
     return wrapped
 
 
-@functools.cache
-def _call_parameters(cls: type) -> dict[str, inspect.Parameter]:
-    return dict(list(inspect.signature(cls.call).parameters.items())[1:])
-
-
 def _bind(cls: type, layer: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-    known = {k: v for k, v in kwargs.items() if k in _call_parameters(cls)}
+    known = {k: v for k, v in kwargs.items() if k in call_parameters(cls)}
     return dict(inspect.signature(layer.call).bind_partial(*args, **known).arguments)
 
 
@@ -276,7 +292,7 @@ def _build_arguments(cls: type, shapes: dict[str, Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def _knows_its_shape(cls: type) -> bool:
+def knows_its_shape(cls: type) -> bool:
     """Whether `compute_output_shape` was written for the `call` that the class has."""
 
     def depth(method: str) -> int:
@@ -288,11 +304,6 @@ def _knows_its_shape(cls: type) -> bool:
 
 def _shape_of(value: Any) -> tuple[int | None, ...]:
     return tuple(value.shape)
-
-
-def _is_arrays(value: Any) -> bool:
-    leaves = jax.tree.leaves(value)
-    return bool(leaves) and all(hasattr(leaf, "shape") for leaf in leaves)
 
 
 def is_shape(value: Any) -> bool:

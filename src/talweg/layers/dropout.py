@@ -120,14 +120,37 @@ class SpatialDropout2D(Dropout):
         self.input_spec = InputSpec(ndim=4)
 
     def _mask_shape(self, inputs: Any) -> tuple[int, ...]:
-        batch, second, _, last = inputs.shape
+        inner = (1,) * (inputs.ndim - 2)
         if self.data_format == "channels_first":
-            return batch, second, 1, 1
-        return batch, 1, 1, last
+            return *inputs.shape[:2], *inner
+        return inputs.shape[0], *inner, inputs.shape[-1]
 
     def get_config(self) -> dict[str, Any]:
         names = ("rate", "seed", "name", "data_format")
         return {**fields(self, *names), "dtype": self.dtype_policy.name}
+
+
+class SpatialDropout3D(SpatialDropout2D):
+    """Dropout of whole channels of volumes (batch, depth, rows, columns, channels).
+
+    Args: as of `SpatialDropout2D`.
+
+    >>> import numpy as np
+    >>> y = SpatialDropout3D(0.5, seed=0)(np.ones((1, 2, 2, 2, 3)), training=True)
+    >>> bool((y[:, 0, 0, 0] == y[:, 1, 1, 1]).all())
+    True
+    """
+
+    def __init__(
+        self,
+        rate: float,
+        data_format: str | None = None,
+        seed: int | None = None,
+        name: str | None = None,
+        dtype: Any = None,
+    ):
+        super().__init__(rate, data_format, seed, name, dtype)
+        self.input_spec = InputSpec(ndim=5)
 
 
 class AlphaDropout(Elementwise):

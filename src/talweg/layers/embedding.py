@@ -26,7 +26,7 @@ class Embedding(Layer):
         embeddings_initializer: of the table, of shape (input_dim, output_dim); uniform.
         embeddings_regularizer: penalty on the table.
         embeddings_constraint: projection of the table after each update.
-        mask_zero: Keras's; only False is accepted, since masks do not travel here.
+        mask_zero: whether index 0 is padding: the output's mask says where it is not.
         weights: the table to start with.
         lora_rank, lora_alpha, quantization_config: Keras's; only None is accepted.
 
@@ -62,7 +62,6 @@ class Embedding(Layer):
         self.output_dim = integer("Embedding", "output_dim", output_dim)
         unsupported(
             "Embedding",
-            mask_zero=mask_zero or None,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
             quantization_config=quantization_config,
@@ -70,7 +69,8 @@ class Embedding(Layer):
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
-        self.mask_zero = False
+        self.mask_zero = bool(mask_zero)
+        self.supports_masking = self.mask_zero
         self.quantization_config = None
         self.autocast = False
         if weights is not None:
@@ -121,6 +121,9 @@ class Embedding(Layer):
                 f"{owner}: every index must be in [0, {self.input_dim}), got {index} in row "
                 f"{row}. {remedy}"
             )
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return jnp.not_equal(inputs, 0) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape, self.output_dim)

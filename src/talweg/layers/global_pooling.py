@@ -116,3 +116,29 @@ class GlobalAveragePooling2D(GlobalPooling):
 
     def call(self, inputs: Any) -> Any:
         return jnp.mean(inputs, self._axes, keepdims=self.keepdims)
+
+
+class GlobalMaxPooling3D(GlobalMaxPooling1D):
+    """The largest over a volume: (batch, d, h, w, channels) to (batch, channels).
+
+    Args: as of `GlobalAveragePooling2D`.
+
+    >>> import numpy as np
+    >>> GlobalMaxPooling3D()(np.ones((2, 4, 5, 5, 3))).shape
+    (2, 3)
+    """
+
+    rank = 3
+
+
+class GlobalAveragePooling3D(GlobalAveragePooling2D):
+    """The mean over a volume: (batch, d, h, w, channels) to (batch, channels).
+
+    Args: as of `GlobalAveragePooling2D`.
+
+    >>> import numpy as np
+    >>> GlobalAveragePooling3D()(np.ones((2, 4, 5, 5, 3))).shape
+    (2, 3)
+    """
+
+    rank = 3

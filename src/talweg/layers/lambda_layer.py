@@ -22,7 +22,7 @@ class Lambda(Layer):
         function: of the input; parameters called `mask` and `training` are passed along.
         output_shape: the shape of one sample, or a function of the input's shape; traced
             where None.
-        mask: kept for Keras's signature.
+        mask: the output's mask, or a function of the inputs and their mask.
         arguments: further keyword arguments of the function.
 
     Raises:
@@ -57,6 +57,9 @@ class Lambda(Layer):
         flags = {"mask": mask, "training": training}
         passed = {name: flags[name] for name in self._passed}
         return self.function(inputs, **{**self.arguments, **passed})
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return self.mask(inputs, previous_mask) if callable(self.mask) else self.mask
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         if self._output_shape is None:

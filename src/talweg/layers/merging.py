@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from talweg.core import errors
+from talweg.layers import context
 from talweg.layers.arguments import fields, integer, integers
 from talweg.layers.base import Layer
 from talweg.ops.keras_tensor import KerasTensor
@@ -32,8 +33,24 @@ class Merge(Layer):
         self._check(inputs)
         rank = max(x.ndim for x in inputs)
         missing = [tuple(range(1, 1 + rank - x.ndim)) for x in inputs]
-        aligned = [jnp.expand_dims(x, at) for x, at in zip(inputs, missing, strict=True)]
+        aligned = [
+            context.carry_mask(x, jnp.expand_dims(x, at)) if at else x
+            for x, at in zip(inputs, missing, strict=True)
+        ]
         return self.merge(aligned)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Where any input counts; None as soon as one has no mask."""
+        masks = self._masks(inputs, previous_mask)
+        return None if any(mask is None for mask in masks) else reduce(jnp.logical_or, masks)
+
+    def _masks(self, inputs: Any, masks: Any) -> list[Any]:
+        if masks is None:
+            return [None]
+        listed = isinstance(masks, (list, tuple)) and isinstance(inputs, (list, tuple))
+        if not listed or len(masks) != len(inputs):
+            raise errors.invalid(f"Layer {self.name!r}", "mask", "a list, one per input", masks)
+        return list(masks)
 
     def _check(self, inputs: Any, count: int | None = None) -> None:
         listed = isinstance(inputs, (list, tuple)) and len(inputs) > 0
@@ -72,7 +89,7 @@ class Subtract(Merge):
 
 
 class Multiply(Merge):
-    """The product of the inputs.
+    """The product of the inputs; what a mask hides counts as 1, or 0 where all do.
 
     >>> import numpy as np
     >>> Multiply()([np.array([3.0]), np.array([2.0])]).tolist()
@@ -80,7 +97,17 @@ class Multiply(Merge):
     """
 
     def merge(self, inputs: list[Any]) -> Any:
-        return reduce(jnp.multiply, inputs)
+        masks = [context.mask_of(x) for x in inputs]
+        if all(mask is None for mask in masks):
+            return reduce(jnp.multiply, inputs)
+        factors = [
+            x if mask is None else jnp.where(mask[..., None], x, jnp.ones((), x.dtype))
+            for x, mask in zip(inputs, masks, strict=True)
+        ]
+        product = reduce(jnp.multiply, factors)
+        if any(mask is None for mask in masks):
+            return product
+        return jnp.where(reduce(jnp.logical_or, masks)[..., None], product, 0)
 
 
 class Average(Merge):
@@ -96,7 +123,7 @@ class Average(Merge):
 
 
 class Maximum(Merge):
-    """The largest of the inputs, entry by entry.
+    """The largest of the inputs, entry by entry; what a mask hides does not compete.
 
     >>> import numpy as np
     >>> Maximum()([np.array([1.0]), np.array([2.0])]).tolist()
@@ -104,11 +131,11 @@ class Maximum(Merge):
     """
 
     def merge(self, inputs: list[Any]) -> Any:
-        return reduce(jnp.maximum, inputs)
+        return _among_unmasked(jnp.maximum, inputs)
 
 
 class Minimum(Merge):
-    """The smallest of the inputs, entry by entry.
+    """The smallest of the inputs, entry by entry; what a mask hides does not compete.
 
     >>> import numpy as np
     >>> Minimum()([np.array([1.0]), np.array([2.0])]).tolist()
@@ -116,7 +143,7 @@ class Minimum(Merge):
     """
 
     def merge(self, inputs: list[Any]) -> Any:
-        return reduce(jnp.minimum, inputs)
+        return _among_unmasked(jnp.minimum, inputs)
 
 
 class Concatenate(Merge):
@@ -147,6 +174,18 @@ class Concatenate(Merge):
                 shapes,
             )  # fmt: skip
         return jnp.concatenate(inputs, self.axis)
+
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        """Where any input counts; an input without a mask counts everywhere."""
+        masks = self._masks(inputs, previous_mask)
+        if all(mask is None for mask in masks):
+            return None
+        whole = [
+            jnp.ones(x.shape, bool) if mask is None
+            else jnp.broadcast_to(mask[..., None], x.shape) if mask.ndim < x.ndim else mask
+            for x, mask in zip(inputs, masks, strict=True)
+        ]  # fmt: skip
+        return jnp.any(jnp.concatenate(whole, self.axis), axis=-1)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **fields(self, "axis")}
@@ -188,8 +227,25 @@ class Dot(Merge):
         output = lax.dot_general(x, y, (((a,), (b,)), ((0,), (0,))))
         return output[:, None] if output.ndim == 1 else output
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
+        return None
+
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), **fields(self, "axes", "normalize")}
+
+
+def _among_unmasked(operation: Any, inputs: list[Any]) -> Any:
+    """`operation` over the inputs; where one is masked, the others decide."""
+    output, output_mask = inputs[0], context.mask_of(inputs[0])
+    for x in inputs[1:]:
+        mask = context.mask_of(x)
+        mine = x if mask is None else jnp.where(mask[..., None], x, output)
+        if output_mask is not None:
+            output = jnp.where(output_mask[..., None], output, mine)
+        both = mask is not None and output_mask is not None
+        output_mask = jnp.logical_or(mask, output_mask) if both else None
+        output = operation(output, mine)
+    return output
 
 
 def _unit(x: Any, axis: int) -> Any:

@@ -10,8 +10,8 @@ from jax import lax
 from talweg.core.config import standardize_data_format
 from talweg.layers.arguments import choice, fields, integers
 from talweg.layers.base import Layer
-from talweg.layers.convolution import windows_shape
 from talweg.layers.input_spec import InputSpec
+from talweg.layers.windows import windows_shape
 
 Sizes = int | Sequence[int]
 
@@ -202,3 +202,40 @@ class AveragePooling2D(AveragePooling):
     """
 
     rank = 2
+
+
+class MaxPooling3D(MaxPooling):
+    """The largest of each window of a volume.
+
+    Args: as of `MaxPooling2D`, with three axes.
+
+    >>> import numpy as np
+    >>> MaxPooling3D()(np.ones((2, 4, 6, 8, 3))).shape
+    (2, 2, 3, 4, 3)
+    """
+
+    rank = 3
+
+    def __init__(
+        self,
+        pool_size: Sizes = (2, 2, 2),
+        strides: Sizes | None = None,
+        padding: str = "valid",
+        data_format: str | None = None,
+        name: str | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(pool_size, strides, padding, data_format, name, **kwargs)
+
+
+class AveragePooling3D(AveragePooling):
+    """The mean of each window of a volume; padding does not count.
+
+    Args: as of `MaxPooling2D`, with three axes; `pool_size` has no default.
+
+    >>> import numpy as np
+    >>> AveragePooling3D(2)(np.ones((2, 4, 6, 8, 3))).shape
+    (2, 2, 3, 4, 3)
+    """
+
+    rank = 3

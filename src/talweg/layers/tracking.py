@@ -46,7 +46,7 @@ class Tracked:
     _added_losses: list[Any]
 
     def _own(self, kinds: Any) -> list[Any]:
-        hidden = ("_added_losses", "_init_arguments", "_graph", "_nodes")
+        hidden = ("_added_losses", "_init_arguments", "_graph", "_nodes", "_state_variables")
         values = (value for key, value in vars(self).items() if key not in hidden)
         return unique(part for value in values for part in parts_of(value, kinds))
 
@@ -80,8 +80,12 @@ class Tracked:
         return unique(
             v
             for layer in self._flatten_layers()
-            for v in [*layer._own_weights(), *(s.state for s in layer._own(SeedGenerator))]
+            for v in [*layer._own_weights(), *layer._kept_variables()]
         )
+
+    def _kept_variables(self) -> list[Variable]:
+        """What lives on from call to call but is no weight."""
+        return [seed.state for seed in self._own(SeedGenerator)]
 
     @property
     def trainable_weights(self) -> list[Variable]:
@@ -156,6 +160,16 @@ class Tracked:
                 )  # fmt: skip
         for variable, value in zip(mine, weights, strict=True):
             variable.assign(value)
+
+    def save_own_variables(self, store: Any) -> None:
+        """Put the layer's own weights, not its sublayers', into `store`, a mapping by "0", "1" …"""
+        for i, variable in enumerate(self._own_weights()):
+            store[str(i)] = variable
+
+    def load_own_variables(self, store: Any) -> None:
+        """Take the layer's own weights from `store`, as `save_own_variables` put them."""
+        for i, variable in enumerate(self._own_weights()):
+            variable.assign(store[str(i)])
 
     def count_params(self) -> int:
         """How many numbers the weights hold."""

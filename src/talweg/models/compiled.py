@@ -7,7 +7,7 @@ import jax
 
 from talweg import optimizers
 from talweg.core import errors
-from talweg.core.serialization import serialize_keras_object
+from talweg.core.serialization import deserialize_keras_object, serialize_keras_object
 from talweg.core.variables import lend
 from talweg.data import Batches
 from talweg.data.batches import Sample
@@ -127,7 +127,7 @@ class CompiledModel(Layer):
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
         """Compile as `get_compile_config` recorded."""
-        self.compile(**config)
+        self.compile(**deserialize_keras_object(config))
 
     @property
     def loss(self) -> Any:

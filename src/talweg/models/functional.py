@@ -1,9 +1,11 @@
 """Functional: a model made of the way from its inputs to its outputs."""
 
 import functools
+import inspect
 from typing import Any
 
-from talweg.layers import Layer
+from talweg.layers import Layer, context
+from talweg.models.functional_config import graph_config
 from talweg.models.graph import Graph
 from talweg.models.model import Model
 from talweg.ops.keras_tensor import KerasTensor
@@ -36,9 +38,25 @@ class Functional(Model):
         super().__init__(inputs, outputs, **kwargs)
 
     _graph: Graph
+    carries_masks = True
+    recorded_as = ("keras.src.models.functional", "Functional")
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+        context.set_masks(inputs, mask)
         return self._graph.run(inputs)
+
+    def get_config(self) -> dict[str, Any]:
+        """The graph; for a class with arguments of its own, these."""
+        if not _takes_a_graph(type(self)):
+            return super().get_config()
+        own = {"name": self.name, "trainable": self.trainable}
+        return {**own, **graph_config(self._graph)}
+
+    def get_build_config(self) -> dict[str, Any] | None:
+        return {"input_shape": None}
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Nothing: a graph is built when it is made."""
 
     @property
     def layers(self) -> list[Layer]:
@@ -99,4 +117,13 @@ def beneath(cls: type[Model]) -> type[Model]:
     """A class of the user's with Functional beneath what it defines itself."""
     return cls if issubclass(cls, Functional) else type(cls.__name__, (cls, Functional), {
         "__module__": cls.__module__, "__qualname__": cls.__qualname__, "__doc__": cls.__doc__,
+        "_stands_for": cls,
     })  # fmt: skip
+
+
+def _takes_a_graph(cls: type[Model]) -> bool:
+    """Whether a class is made of inputs and outputs, so that its graph describes it."""
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    kinds = {parameter.kind for parameter in parameters}
+    anything = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD} <= kinds
+    return anything or [parameter.name for parameter in parameters][:2] == ["inputs", "outputs"]

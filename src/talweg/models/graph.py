@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from talweg.core import errors
-from talweg.layers import InputLayer, Layer
+from talweg.layers import InputLayer, Layer, context
 from talweg.ops.keras_tensor import KerasTensor, Node
 
 
@@ -19,7 +19,7 @@ class Graph:
 
     Attributes:
         nodes: the uses of layers and ops, in an order in which they can be run.
-        operations: the layers and ops, those furthest from the outputs first.
+        operations: the layers, and the nodes of ops, those furthest from the outputs first.
 
     Raises:
         TypeError: something among inputs or outputs is no KerasTensor.
@@ -40,14 +40,15 @@ class Graph:
         }
         self.nodes: list[Node] = []
         self._visited: dict[int, Any] = {}
+        done_nodes: set[int] = set()
         for tensor in self.output_leaves:
-            self._visit(tensor)
+            self._visit(tensor, done_nodes)
         self.operations = self._by_depth()
         self._check_names()
 
     # -- how it is found -------------------------------------------------------------
 
-    def _visit(self, output: KerasTensor) -> None:
+    def _visit(self, output: KerasTensor, done_nodes: set[int]) -> None:
         """List the nodes before a tensor, and its own; without recursion, for deep networks."""
         stack: list[tuple[KerasTensor, bool]] = [(output, False)]
         open_nodes: set[int] = set()
@@ -64,14 +65,14 @@ class Graph:
                     "Add it to inputs=, or compute it from them."
                 )
             if done:
-                if id(node) not in self._visited:
-                    self._visited[id(node)] = node
+                if id(node) not in done_nodes:
+                    done_nodes.add(id(node))
                     self.nodes.append(node)
                 continue
-            if id(node) in self._visited or id(node) in open_nodes:
+            if id(node) in done_nodes or id(node) in open_nodes:
                 continue
             open_nodes.add(id(node))
-            self._visited.setdefault(id(node.operation), node.operation)
+            self._visited.setdefault(id(_one(node)), _one(node))
             stack.append((tensor, True))
             stack.extend((parent, False) for parent in reversed(node.parents))
 
@@ -80,16 +81,16 @@ class Graph:
         depth: dict[int, int] = {}
         found: dict[int, Any] = {}
         for node in reversed(self.nodes):
-            own = depth.setdefault(id(node.operation), 0)
+            own = depth.setdefault(id(_one(node)), 0)
             own = max([own, *(depth.get(id(tensor), 0) for tensor in node.leaves)])
-            depth[id(node.operation)] = own
+            depth[id(_one(node))] = own
             for parent in node.parents:
                 depth[id(parent)] = max(depth.get(id(parent), 0), own + 1)
         for tensor, layer in zip(self.input_leaves, self.input_layers, strict=True):
             depth[id(layer)] = depth.get(id(tensor), 0)
             found[id(layer)] = layer
         order = {key: i for i, key in enumerate(self._visited)}
-        found.update((id(node.operation), node.operation) for node in self.nodes)
+        found.update((id(_one(node)), _one(node)) for node in self.nodes)
         last = len(order)
         return sorted(found.values(), key=lambda one: (-depth[id(one)], order.get(id(one), last)))
 
@@ -105,6 +106,10 @@ class Graph:
     def layers(self) -> list[Layer]:
         """The layers, inputs included, those furthest from the outputs first."""
         return [one for one in self.operations if isinstance(one, Layer)]
+
+    def input_layer_of(self, tensor: KerasTensor) -> InputLayer | None:
+        """The input that a tensor is; None where it is computed."""
+        return self._input_of.get(id(tensor))
 
     @property
     def input_names(self) -> list[str]:
@@ -159,6 +164,11 @@ class Graph:
         return arrays
 
 
+def _one(node: Node) -> Any:
+    """A layer, which may be used often, or this one use of an op."""
+    return node.operation if isinstance(node.operation, Layer) else node
+
+
 def _leaves(value: Any) -> list[Any]:
     return jax.tree.leaves(value, is_leaf=lambda leaf: leaf is None)
 
@@ -193,7 +203,7 @@ def _fitted(layer: InputLayer, array: Any) -> Any:
         if layer.optional:
             return None
         raise errors.invalid("Model", f"input {layer.name!r}", "an array", None)
-    wanted = layer.batch_shape
+    given, wanted = array, layer.batch_shape
     shape = tuple(array.shape)
     if len(shape) == len(wanted) - 1 and wanted[-1] == 1:
         array, shape = array[..., None], (*shape, 1)
@@ -207,6 +217,6 @@ def _fitted(layer: InputLayer, array: Any) -> Any:
         raise errors.invalid(
             "Model", f"input {layer.name!r}", f"of shape {wanted}", tuple(array.shape)
         )
-    if isinstance(array, KerasTensor) or str(array.dtype) == layer.dtype:
-        return array
-    return array.astype(layer.dtype)
+    if not isinstance(array, KerasTensor) and str(array.dtype) != layer.dtype:
+        array = array.astype(layer.dtype)
+    return context.carry_mask(given, array)

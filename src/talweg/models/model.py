@@ -18,6 +18,7 @@ from talweg.data import ArrayBatches, Batches, open_batches
 from talweg.data.class_weights import ClassWeights
 from talweg.models import data_checks
 from talweg.models.compiled import CompiledModel
+from talweg.models.files import Filed
 from talweg.models.graph import Graph
 from talweg.models.predict import Predictor
 from talweg.models.summary import print_summary
@@ -26,7 +27,7 @@ from talweg.training.loop import run, train
 from talweg.training.pace import Pace
 
 
-class Model(CompiledModel):
+class Model(Filed, CompiledModel):
     """A network that can be trained.
 
     Subclass it and define `call`, with the layers as attributes:
@@ -142,6 +143,7 @@ class Model(CompiledModel):
         callbacks = self._callbacks(
             callbacks, verbose, batches, epochs=int(epochs), add_history=True
         )
+        callbacks.batches = batches
         validate = self._validator(validation, validation_freq, callbacks)
         with self._running() as interrupt:
             trainee.begin()

@@ -10,6 +10,7 @@ import numpy as np
 from talweg import losses, metrics
 from talweg.core import errors
 from talweg.data.host import rows_of
+from talweg.layers.context import mask_of
 from talweg.metrics import Mean, Metric
 
 
@@ -204,7 +205,9 @@ class Objectives:
             if loss is None:
                 continue
             target = _like(targets[i], predictions[i])
-            term = loss(target, predictions[i], sample_weight=weights[i])
+            mask = mask_of(predictions[i])
+            masked = {} if mask is None else {"mask": mask}
+            term = loss(target, predictions[i], sample_weight=weights[i], **masked)
             terms.append(term if self.weights[i] is None else term * self.weights[i])
             if i in self.output_trackers:
                 self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))

@@ -8,7 +8,7 @@ import jax
 from talweg import layers as layers_module
 from talweg.core import errors
 from talweg.core.serialization import serialize_keras_object
-from talweg.layers import InputLayer, Layer
+from talweg.layers import InputLayer, Layer, context
 from talweg.layers.calling import is_shape
 from talweg.models.model import Model
 from talweg.ops.keras_tensor import KerasTensor
@@ -30,6 +30,8 @@ class Sequential(Model):
     >>> model.output_shape
     (None, 1)
     """
+
+    carries_masks = True
 
     def __init__(
         self, layers: Iterable[Any] | None = None, trainable: bool = True, name: str | None = None
@@ -125,6 +127,7 @@ class Sequential(Model):
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         if self._input is not None:
             self._check_against_input(inputs)
+        context.set_masks(inputs, mask)
         for layer in self._stack:
             inputs = layer(inputs)
         return inputs

@@ -177,7 +177,7 @@ def _train(
 ) -> None:  # fmt: skip
     callbacks.on_train_begin()
     logs: dict[str, Any] = {}
-    for epoch in epochs:
+    for epoch in callbacks.epochs_left(epochs):
         trainee.reset_metrics()
         callbacks.on_epoch_begin(epoch)
         chunks = batches.epoch(epoch)

@@ -1,0 +1,190 @@
+"""What models have to do with files: the methods, and the functions of the same names.
+
+What they do is in `talweg.saving`, which is imported when one of them is called.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+
+from talweg.core.serialization import serialize_keras_object
+from talweg.layers import Layer
+from talweg.layers.calling import as_shape, is_shape
+from talweg.layers.context import call_context
+from talweg.models.functional_config import KEYS, graph_from_config
+from talweg.ops.keras_tensor import KerasTensor
+
+Path = str | os.PathLike[str]
+
+
+class Filed(Layer):
+    """The part of `Model` that is written to files and read from them."""
+
+    def save(self, filepath: Path, overwrite: bool = True, zipped: bool | None = None) -> None:
+        """Write the model as a `.keras` file: config, weights, optimizer.
+
+        Args:
+            filepath: a name that ends in ".keras".
+            overwrite: whether a file of that name is replaced; else it is an error.
+            zipped: accepted as Keras does; the file is one zip.
+
+        Raises:
+            ValueError: another ending; a layer that cannot be described, such as a Lambda.
+            FileExistsError: the file is there and `overwrite` is False.
+        """
+        save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+
+    def save_weights(self, filepath: Path, overwrite: bool = True) -> None:
+        """Write weights and optimizer as a `.weights.h5` file.
+
+        Args:
+            filepath: a name that ends in ".weights.h5".
+            overwrite: whether a file of that name is replaced; else it is an error.
+        """
+        from talweg.saving import save_weights
+
+        save_weights(self, filepath, overwrite=overwrite)
+
+    def load_weights(
+        self, filepath: Path, skip_mismatch: bool = False, allow_nan: bool = False, **_: Any
+    ) -> None:
+        """Take the weights from a `.weights.h5` or `.keras` file.
+
+        Args:
+            filepath: the file.
+            skip_mismatch: whether to take what fits and to warn about all else.
+            allow_nan: whether weights may be NaN.
+
+        Raises:
+            ValueError: with a list of what is missing, left over or of another shape. The
+                model's weights are then what they were.
+        """
+        from talweg.saving import load_weights
+
+        load_weights(self, filepath, skip_mismatch=skip_mismatch, allow_nan=allow_nan)
+
+    def backup_state(self, filepath: Path, told: Mapping[str, Any]) -> None:
+        """Write all that training moves, and what else is to be known; for `restore_state`.
+
+        Args:
+            filepath: the file.
+            told: ready for JSON.
+        """
+        from talweg.saving import backup
+
+        backup.write(self, os.fspath(filepath), dict(told))
+
+    def restore_state(self, filepath: Path) -> dict[str, Any]:
+        """Put back what `backup_state` wrote from an equal model; returns what else was told.
+
+        Raises:
+            ValueError: a damaged file, or one of another model. Nothing was changed.
+        """
+        from talweg.saving import backup
+
+        return backup.read(self, os.fspath(filepath))
+
+    def to_json(self, **options: Any) -> str:
+        """The model without its weights as JSON; `model_from_json` reads it.
+
+        Args:
+            options: of `json.dumps`.
+        """
+        return json.dumps(self._record(), **options)
+
+    def _record(self) -> dict[str, Any]:
+        """The model as a record: class, config, the shapes it is built for, compile's arguments."""
+        record = serialize_keras_object(self)
+        built = self.get_build_config()
+        if built:
+            record["build_config"] = built
+        if self.compiled:  # type: ignore[attr-defined]
+            record["compile_config"] = self.get_compile_config()  # type: ignore[attr-defined]
+        return record
+
+    def _maybe_build(self, args: Any, kwargs: Any) -> None:
+        """Remember the shape of the first call: a subclassed model has no `build` of its own."""
+        first = args[0] if args else None
+        leaves = jax.tree.leaves(first)
+        if not self.built and leaves and all(hasattr(leaf, "shape") for leaf in leaves):
+            shape = jax.tree.map(lambda leaf: tuple(leaf.shape), first)
+            super()._maybe_build(args, kwargs)
+            self._build_shape = self._build_shape or shape
+            return
+        super()._maybe_build(args, kwargs)
+
+    def build_from_config(self, config: dict[str, Any]) -> None:
+        """Build for the shapes that `get_build_config` recorded, by a symbolic call."""
+        shape = config.get("input_shape")
+        if shape is None:
+            return
+        shape = as_shape(shape)
+        if type(self).build is not Layer.build:
+            self.build(shape)
+            if all(layer.built for layer in self._flatten_layers()):
+                return
+        specs = jax.tree.map(
+            lambda sizes: KerasTensor(sizes, self.compute_dtype), shape, is_leaf=is_shape
+        )
+        with call_context(False):
+            self(specs, training=False)
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
+        """The model that `get_config` described, without its weights."""
+        config = dict(config)
+        if all(key in config for key in KEYS):
+            inputs, outputs = graph_from_config(config, custom_objects)
+            rest = {key: value for key, value in config.items() if key not in KEYS}
+            return cls(inputs, outputs, **rest)
+        return cls(**config)
+
+
+def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: Any = None) -> None:
+    """`model.save(filepath)`; see there."""
+    from talweg.saving import save_model
+
+    save_model(model, filepath, overwrite=overwrite, zipped=zipped)
+
+
+def load_model(
+    filepath: Path,
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    safe_mode: bool = True,
+    allow_nan: bool = False,
+) -> Any:
+    """The model in a `.keras` file, or in an `.h5` file of older versions.
+
+    Nothing in the file is executed or imported: it may name talweg's classes, and those that
+    were registered or are passed.
+
+    Args:
+        filepath: the file.
+        custom_objects: classes and functions of your own by the names in the file.
+        compile: whether the model is compiled as it was, with the state of its optimizer.
+        safe_mode: True; there is no unsafe one.
+        allow_nan: whether weights may be NaN.
+
+    Raises:
+        ValueError: a damaged file, an unknown class, weights that do not fit.
+    """
+    from talweg.saving import load_model
+
+    return load_model(filepath, custom_objects, compile, safe_mode, allow_nan)
+
+
+def model_from_json(
+    json_string: str | bytes, custom_objects: Mapping[str, Any] | None = None
+) -> Any:
+    """The model that `model.to_json()` described, with new weights.
+
+    Raises:
+        ValueError: no JSON of a model; an unknown class.
+    """
+    from talweg.saving import model_from_json
+
+    return model_from_json(json_string, custom_objects)

@@ -1,0 +1,78 @@
+"""The whole state of a training between two epochs, in a file: what a resumed run needs.
+
+Not a model: the same program makes the model again and puts the state into it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from talweg.core.variables import Variable
+from talweg.saving import hdf5, records
+from talweg.saving.files import replacing
+from talweg.saving.hdf5 import DamagedFile
+
+_VERSION = 1
+
+
+def cells(model: Any) -> list[Variable]:
+    """All that training moves: weights, statistics, seeds; the optimizer's state and settings."""
+    optimizers = [model.optimizer]
+    settings: list[Any] = []
+    for optimizer in optimizers:
+        optimizers.extend(getattr(optimizer, "parts", ()))
+        settings.extend(optimizer._cells.values())
+    state = jax.tree.leaves(model.optimizer.state._replace(hyper={}))
+    found = [*model.variables, *state, *settings]
+    return list({id(cell): cell for cell in found if isinstance(cell, Variable)}.values())
+
+
+def write(model: Any, path: str | Path, told: dict[str, Any]) -> None:
+    """Write the state of a model that is compiled and built, and what else is to be known.
+
+    Args:
+        told: ready for JSON.
+    """
+    model.optimizer.move_to_training()
+    arrays = [np.asarray(cell._value) for cell in cells(model)]
+    model.optimizer.move_to_evaluation()
+    text = json.dumps({"version": _VERSION, **told}).encode()
+    with replacing(path) as temporary, hdf5.created(str(temporary)) as file:
+        hdf5.write(file, "cells", "cells", {str(i): array for i, array in enumerate(arrays)})
+        hdf5.write(file, "told", "told", {"0": np.frombuffer(text, np.uint8)})
+
+
+def read(model: Any, path: str | Path) -> dict[str, Any]:
+    """Put the state back; returns what else was told.
+
+    Raises:
+        DamagedFile: damaged, of another version, or of another model: nothing was changed.
+    """
+    name = Path(path).name
+    with hdf5.opened(str(path), name) as weights:
+        text = weights.datasets.get("told/vars/0")
+        if text is None:
+            raise DamagedFile(f"{name} is no backup of a training.")
+        told = records.parse(weights.read(text, 1 << 28).tobytes(), name, nan=True)
+        if told.get("version") != _VERSION:
+            raise DamagedFile(f"{name} has version {told.get('version')!r}, not {_VERSION}.")
+        mine, stored = cells(model), weights.of("cells")
+        if len(stored) != len(mine):
+            raise DamagedFile(f"{name} holds {len(stored)} cells, the model has {len(mine)}.")
+        arrays = []
+        for i, cell in enumerate(mine):
+            dataset = stored.get(str(i))
+            dtype = cell._value.dtype
+            different = (
+                "is missing" if dataset is None else weights.difference(dataset, cell.shape, dtype)
+            )
+            if different:
+                raise DamagedFile(f"{name}: {cell.path} {different}.")
+            arrays.append(weights.read(dataset).astype(dtype))
+    for cell, array in zip(mine, arrays, strict=True):
+        cell.assign(array)
+    model.optimizer.move_to_evaluation()
+    return told
