@@ -86,6 +86,9 @@ class _ConvLSTMCell(RecurrentCell):
 
     # -- the step ----------------------------------------------------------------------
 
+    def projects_first(self, inputs: Any) -> bool:
+        return True
+
     def project(self, inputs: Any, dropped: Any) -> Any:
         steps = inputs.shape[: inputs.ndim - self.rank - 1]
         kernel = self.kernel.value

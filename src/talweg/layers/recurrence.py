@@ -45,11 +45,17 @@ def _stepped(
     with cell._reading():
         over = over.astype(cell.compute_dtype)
         dropped, recurrent = cell.draw(over[0], states) if training else (None, None)
-        projected = cell.project(over, dropped)
         step = cell.stepper(recurrent)
+        first = cell.projects_first(over)
+        if first:
+            over = cell.project(over, dropped)
+
+        def whole(inputs: Any, states: Any) -> Any:
+            return step(inputs if first else cell.project(inputs, dropped), states)
+
         # The output is the first state, so only a sequence of them must be collected.
         collect = layer.return_sequences or (alive is not None and layer.zero_output_for_mask)
-        states, outputs = _scan(layer, step, projected, states, alive, collect)
+        states, outputs = _scan(layer, whole, over, states, alive, collect)
     if collect:
         return (*_ends(layer, outputs), states)
     return _output_before(layer, states), None, states

@@ -68,6 +68,9 @@ class StackedRNNCells(SteppedCell):
         # The masks of the inputs of the upper cells are needed inside the loop.
         return drawn[0][0], drawn
 
+    def projects_first(self, inputs: Any) -> bool:
+        return self.cells[0].projects_first(inputs)
+
     def project(self, inputs: Any, dropped: Any) -> Any:
         return self.cells[0].project(inputs, dropped)
 
