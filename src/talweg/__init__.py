@@ -7,39 +7,40 @@ import gc
 _collects = gc.isenabled()
 gc.disable()
 
-from talweg import (
-    activations,
-    adapters,
-    backend,
-    callbacks,
-    constraints,
-    datasets,
-    initializers,
-    layers,
-    losses,
-    metrics,
-    models,
-    ops,
-    optimizers,
-    random,
-    regularizers,
-    saving,
-    utils,
-)
-from talweg.core.dtypes import DTypePolicy
-from talweg.core.errors import NonFiniteError
-from talweg.core.variables import Variable
-from talweg.layers import Input, InputSpec, Layer
-from talweg.losses import Loss
-from talweg.metrics import Metric
-from talweg.models import Model, Sequential
-from talweg.ops.keras_tensor import KerasTensor
-from talweg.optimizers import Optimizer, schedules
-from talweg.search import Comparison, advise, compare, find_learning_rate
-
+try:
+    from talweg import (
+        activations,
+        adapters,
+        backend,
+        callbacks,
+        constraints,
+        datasets,
+        initializers,
+        layers,
+        losses,
+        metrics,
+        models,
+        ops,
+        optimizers,
+        random,
+        regularizers,
+        saving,
+        utils,
+    )
+    from talweg.core.dtypes import DTypePolicy
+    from talweg.core.errors import NonFiniteError
+    from talweg.core.variables import Variable
+    from talweg.layers import Input, InputSpec, Layer
+    from talweg.losses import Loss
+    from talweg.metrics import Metric
+    from talweg.models import Model, Sequential
+    from talweg.ops.keras_tensor import KerasTensor
+    from talweg.optimizers import Optimizer, schedules
+    from talweg.search import Comparison, advise, compare, find_learning_rate
+finally:
+    if _collects:
+        gc.enable()
 gc.freeze()
-if _collects:
-    gc.enable()
 
 __version__ = "0.1.0"
 

@@ -15,7 +15,7 @@ from models.twins import numbers
 from talweg import optimizers
 from talweg.layers import Dense
 from talweg.optimizers import from_optax
-from talweg.optimizers.functional import Factors, Tensor
+from talweg.optimizers.state import Factors, Tensor
 from talweg.testing import optimizer_laws
 from talweg.testing.optimizer_faces import faces_agree
 from talweg.testing.problems import build, gradients, parameters, steps

@@ -13,7 +13,7 @@ from goldens import make_modern
 from goldens.modern_cases import CASES, KEPT, flat, problem
 from talweg import optimizers
 from talweg.optimizers import schedules
-from talweg.optimizers.functional import tensors_of
+from talweg.optimizers.state import tensors_of
 
 FOLDER = Path(make_modern.__file__).parent
 RECORD = json.loads((FOLDER / "modern.json").read_text())

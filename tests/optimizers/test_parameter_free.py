@@ -14,7 +14,7 @@ from goldens import make_parameter_free
 from goldens.parameter_free_cases import BETA_2, CASES, KEPT, STEPS, bowl, flat, noise, start
 from talweg import optimizers
 from talweg.core.variables import Variable
-from talweg.optimizers.functional import Factors, Tensor
+from talweg.optimizers.state import Factors, Tensor
 
 FOLDER = Path(make_parameter_free.__file__).parent
 RECORD = json.loads((FOLDER / "parameter_free.json").read_text())

@@ -9,9 +9,9 @@ import optax
 import pytest
 
 from talweg import optimizers
-from talweg.optimizers.functional import Factors, Tensor
 from talweg.optimizers.line_search import strong_wolfe
 from talweg.optimizers.sophia import random_signs
+from talweg.optimizers.state import Factors, Tensor
 
 STEEP = (jnp.geomspace(0.5, 50.0, 6).reshape(2, 3), jnp.array([3.0, 0.25]), jnp.array(4.0))
 LOWEST = (jnp.arange(6.0).reshape(2, 3) / 4, jnp.array([-1.0, 2.0]), jnp.array(0.5))

@@ -32,7 +32,7 @@ from talweg.optimizers import (
     Ranger,
     ScheduleFreeSGD,
 )
-from talweg.optimizers.functional import tensors_of
+from talweg.optimizers.state import tensors_of
 
 STEPS = 100
 SHAPES = ((3, 4), (4,), ())

@@ -162,12 +162,25 @@ class Catalog:
             return self.deserialize(identifier)
         found = self.find(identifier) if isinstance(identifier, str) else identifier
         if inspect.isclass(found):
-            return found()
+            return self._made(found, identifier)
         if callable(found) or isinstance(found, self.base):
             return found
         raise errors.wrong_type(
             self.kind, "the identifier", "a name, a config, a class or an object", identifier
         )
+
+    def _made(self, found: type, identifier: Any) -> Any:
+        """An object of a class with its defaults."""
+        parameters = inspect.signature(found).parameters.values()
+        needed = [
+            p.name for p in parameters if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+        ]
+        if needed:
+            raise errors.invalid(
+                self.kind, "the identifier", "one whose class needs no arguments", identifier,
+                f"Make the object: {found.__name__}({', '.join(f'{name}=…' for name in needed)}).",
+            )  # fmt: skip
+        return found()
 
     def _recorded(self, name: str) -> Any:
         """What a record names: also an exported class that no identifier names."""

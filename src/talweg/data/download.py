@@ -13,6 +13,7 @@ import zipfile
 from typing import Any
 
 from talweg.core import errors
+from talweg.core.files import replacing
 
 
 def get_file(
@@ -102,12 +103,11 @@ def validated(path: str, digest: str, algorithm: str = "auto") -> bool:
 
 
 def _download(origin: str, target: str, digest: str | None, algorithm: str) -> None:
-    handle, partial = tempfile.mkstemp(dir=os.path.dirname(target), prefix=".download-")
-    try:
-        print(f"Downloading data from {origin}")
+    print(f"Downloading data from {origin}")
+    with replacing(target) as partial:
         try:
             with (
-                os.fdopen(handle, "wb") as file,
+                open(partial, "wb") as file,
                 urllib.request.urlopen(origin, timeout=60) as answer,
             ):
                 shutil.copyfileobj(answer, file)
@@ -116,15 +116,11 @@ def _download(origin: str, target: str, digest: str | None, algorithm: str) -> N
                 f"{os.path.basename(target)} is not in the cache, and {origin} cannot be read: "
                 f"{getattr(error, 'reason', error)}. Download it elsewhere and put it at {target}."
             ) from None
-        if digest is not None and not validated(partial, digest, algorithm):
+        if digest is not None and not validated(str(partial), digest, algorithm):
             raise errors.invalid(
                 "get_file", f"the hash of {origin}", digest, "another hash",
                 "The file is damaged or has been changed; it was not kept.",
             )  # fmt: skip
-        os.replace(partial, target)
-    finally:
-        if os.path.exists(partial):
-            os.remove(partial)
 
 
 def _extract(archive: str, folder: str, kinds: Any) -> None:

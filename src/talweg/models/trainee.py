@@ -62,7 +62,7 @@ class ModelTrainee:
         self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
         self._logs: Any = ()
         self._first_bad: Any = jax.device_put(np.int32(NEVER))
-        if optimizer is not None and not optimizer.built:
+        if optimizer is not None:
             optimizer.build(self.params)
         small = sum(v.value.nbytes for v in self.params) <= _SMALL
         # The cells whose arrays a block takes for its own.

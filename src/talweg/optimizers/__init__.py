@@ -24,7 +24,6 @@ from talweg.optimizers.dadapt_sgd import DAdaptSGD
 from talweg.optimizers.ema import EMA
 from talweg.optimizers.from_optax import from_optax
 from talweg.optimizers.ftrl import Ftrl
-from talweg.optimizers.functional import OptimizerState
 from talweg.optimizers.gradient_accumulation import GradientAccumulation
 from talweg.optimizers.gradient_noise import GradientNoise
 from talweg.optimizers.kron import Kron
@@ -50,6 +49,7 @@ from talweg.optimizers.sgd import SGD
 from talweg.optimizers.shampoo import Shampoo
 from talweg.optimizers.soap import SOAP
 from talweg.optimizers.sophia import Sophia
+from talweg.optimizers.state import OptimizerState
 from talweg.optimizers.swa import SWA
 from talweg.optimizers.yogi import Yogi
 

@@ -21,7 +21,7 @@ import jax.numpy as jnp
 
 from talweg.core import errors
 from talweg.core.variables import Variable, lend
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor
+from talweg.optimizers.state import Objective, OptimizerState, Tensor
 from talweg.optimizers.update_steps import UpdateSteps
 
 
@@ -253,8 +253,9 @@ class Optimizer(UpdateSteps):
         for variable in variables:
             if id(variable) not in known:
                 raise ValueError(
-                    f"{self.name} was built on other variables and does not know {variable!r}. "
-                    "Make a new optimizer for a new model."
+                    f"{self.name} was built on other variables and does not know "
+                    f"{variable.path!r}. A new model, and layers that were frozen when training "
+                    "began, need a new optimizer: compile again with one."
                 )
 
     @property

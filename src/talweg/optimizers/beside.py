@@ -17,7 +17,7 @@ import jax
 import jax.numpy as jnp
 
 from talweg.optimizers.composed import Wrapper
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor, wide
+from talweg.optimizers.state import Objective, OptimizerState, Tensor, wide
 
 
 class Slots(NamedTuple):

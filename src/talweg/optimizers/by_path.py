@@ -22,7 +22,7 @@ from talweg.core.serialization import serialize_keras_object
 from talweg.core.variables import Variable
 from talweg.optimizers.base import Optimizer
 from talweg.optimizers.composed import Several, Wrapper, optimizer_from
-from talweg.optimizers.functional import Factors, Objective, OptimizerState, Tensor
+from talweg.optimizers.state import Factors, Objective, OptimizerState, Tensor
 
 Pattern = str | Callable[[str], bool]
 

@@ -25,8 +25,8 @@ from talweg.core.hyperparameters import Hyper, hyper
 from talweg.core.serialization import serialize_keras_object
 from talweg.core.variables import Variable
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor, among, wide
 from talweg.optimizers.hyperparameters import RATE
+from talweg.optimizers.state import Objective, OptimizerState, Tensor, among, wide
 from talweg.schedules import LearningRateSchedule
 
 # Stands before the names of hyperparameters inside that the wrapper has as well.

@@ -19,8 +19,8 @@ import jax.numpy as jnp
 from talweg.core import errors, names
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor, wide
 from talweg.optimizers.hyperparameters import RATE
+from talweg.optimizers.state import Objective, OptimizerState, Tensor, wide
 
 
 def from_optax(transformation: Any, learning_rate: Any = None, **options: Any) -> Optimizer:

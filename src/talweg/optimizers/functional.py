@@ -25,76 +25,17 @@ import jax.numpy as jnp
 
 from talweg.core import errors
 from talweg.optimizers import transforms
-from talweg.optimizers.hyperparameters import Hyperparameters, Schedules
-
-# `(parameters) -> (loss, gradients)` on the batch of this step.
-Objective = Callable[[Any], tuple[Any, Any]]
-
-
-class OptimizerState(NamedTuple):
-    """All that an optimizer knows, a pytree.
-
-    Attributes:
-        iterations: how many gradients came, int32.
-        hyper: the numeric hyperparameters, the constant rate and its multiplier.
-        slots: what the rule keeps for each tensor, a NamedTuple of arrays each.
-        shared: what the rule keeps once for all tensors.
-        average: the exponential average of each tensor; empty without `use_ema`.
-        accumulated: the sum of gradients; empty without accumulation.
-        schedules: the hyperparameters that follow a schedule, static.
-        inner: the states of the optimizers that this one is composed of; their
-            hyperparameters stand in `hyper`.
-    """
-
-    iterations: Any
-    hyper: dict[str, Any]
-    slots: tuple[Any, ...]
-    shared: Any
-    average: tuple[Any, ...]
-    accumulated: tuple[Any, ...]
-    schedules: Schedules
-    inner: tuple[Any, ...] = ()
-
-
-class Factors(NamedTuple):
-    """What a part of the model changes about a step: scalars, over the optimizer's own.
-
-    Attributes:
-        rate: the last factor of the law of the rate.
-        decay: the factor of the weight decay.
-        clip: the factor of the limit of clipping.
-        frozen: whether the part stands still, a bool.
-    """
-
-    rate: Any
-    decay: Any
-    clip: Any
-    frozen: Any
-
-
-class Tensor(NamedTuple):
-    """What a step knows of one tensor, beside its value.
-
-    Attributes:
-        name: its path, "encoder/kernel".
-        decays: whether weight decay applies to it.
-        factors: those of the part that it belongs to; None for the model as a whole.
-        constraint: what is applied to it after every step; None where there is none.
-    """
-
-    name: str
-    decays: bool = True
-    factors: Factors | None = None
-    constraint: Callable[[Any], Any] | None = None
-
-    def within(self, factors: Factors | None) -> "Tensor":
-        """The tensor with the factors of one more part around it."""
-        if factors is None or self.factors is None:
-            return self._replace(factors=factors or self.factors)
-        *products, frozen = zip(self.factors, factors, strict=True)
-        return self._replace(
-            factors=Factors(*(a * b for a, b in products), frozen=frozen[0] | frozen[1])
-        )
+from talweg.optimizers.hyperparameters import Hyperparameters
+from talweg.optimizers.state import (
+    Factors,
+    Objective,
+    OptimizerState,
+    Tensor,
+    among,
+    replaced,
+    tensors_of,
+    wide,
+)
 
 
 class GradientTransformation(NamedTuple):
@@ -348,11 +289,9 @@ class Functional(Hyperparameters):
         return moved
 
     @property
-    def _by_tensor(self) -> bool:
+    def by_tensor(self) -> bool:
         """Whether nothing but `rule` makes the step: it sees one tensor at a time."""
-        owner = next(c for c in type(self).__mro__ if "apply_rule" in vars(c))
-        known = owner.__module__ in (__name__, "talweg.optimizers.update_steps")
-        return known and not getattr(self, "has_update_step", False)
+        return type(self).apply_rule is Functional.apply_rule
 
     # -- the parts of a step ---------------------------------------------------------
 
@@ -366,7 +305,7 @@ class Functional(Hyperparameters):
         before = [wide(params[i]) for i in present]
         factors = [tensors[i].factors for i in present]
         frozen = [None if f is None or f.frozen is False else f.frozen for f in factors]
-        if "global_clipnorm" in values or not self._by_tensor:
+        if "global_clipnorm" in values or not self.by_tensor:
             # A frozen part has no say in a joint norm.
             gradients = [
                 g if f is None else jnp.where(f, jnp.zeros_like(g), g)
@@ -387,17 +326,17 @@ class Functional(Hyperparameters):
         h.positions, h.rates, h.decays = present, rates, decays
         h.names = [tensors[i].name for i in present]
         h.objective = objective and among(objective, params, present)
-        h.frozen = frozen if self._by_tensor else []
+        h.frozen = frozen if self.by_tensor else []
         old_slots = [state.slots[i] for i in present] if state.slots else [()] * len(present)
         moved, slots, shared = self.apply_rule(grads, moved, old_slots, state.shared, h, t)
-        for k, f in enumerate([] if self._by_tensor else frozen):
+        for k, f in enumerate([] if self.by_tensor else frozen):
             if f is not None:
                 moved[k] = jnp.where(f, before[k], moved[k])
                 slots[k] = _held(f, old_slots[k], slots[k])
         moved = [m.astype(params[i].dtype) for i, m in zip(present, moved, strict=True)]
         if state.slots:
-            state = state._replace(slots=tuple(_replaced(state.slots, present, slots)))
-        return _replaced(params, present, moved), state._replace(shared=shared)
+            state = state._replace(slots=tuple(replaced(state.slots, present, slots)))
+        return replaced(params, present, moved), state._replace(shared=shared)
 
     def _accumulate(
         self, present: Sequence[int], gradients: Sequence[Any], state: OptimizerState,
@@ -412,12 +351,12 @@ class Functional(Hyperparameters):
             means = [total / steps for total in sums]
             new, state = self._step(present, means, state, params, tensors, objective)
             zeros = [jnp.zeros_like(total) for total in sums]
-            kept = tuple(_replaced(state.accumulated, present, zeros))
+            kept = tuple(replaced(state.accumulated, present, zeros))
             return new, state._replace(accumulated=kept)
 
         def wait(operand: Any) -> Any:
             sums, state, params = operand
-            kept = tuple(_replaced(state.accumulated, present, sums))
+            kept = tuple(replaced(state.accumulated, present, sums))
             return params, state._replace(accumulated=kept)
 
         due = (state.iterations + 1) % steps == 0
@@ -455,21 +394,6 @@ class Functional(Hyperparameters):
         return SimpleNamespace(**{**statics, **hyper, "learning_rate": rate})
 
 
-def wide(array: jax.Array) -> jax.Array:
-    """Half and quarter types as float32, all others as they are."""
-    narrow = jnp.issubdtype(array.dtype, jnp.floating) and array.dtype.itemsize < 4
-    return array.astype(jnp.float32) if narrow else array
-
-
-def tensors_of(params: Any) -> list[Tensor]:
-    """The tensors of a pytree, named by their paths ("/value", of Flax's boxes, is left out)."""
-    paths = jax.tree_util.tree_flatten_with_path(params)[0]
-    return [
-        Tensor(jax.tree_util.keystr(path, simple=True, separator="/").removesuffix("/value"))
-        for path, _ in paths
-    ]
-
-
 def _apart(state: OptimizerState, params: Any) -> OptimizerState:
     """Every array in a buffer of its own, so that a jitted step may overwrite the state."""
     taken = {id(leaf) for leaf in jax.tree.leaves((params, state.hyper))}
@@ -483,33 +407,12 @@ def _apart(state: OptimizerState, params: Any) -> OptimizerState:
     return jax.tree.map(own, state)
 
 
-def _replaced(items: Sequence[Any], positions: Sequence[int], new: Sequence[Any]) -> list[Any]:
-    result = list(items)
-    for position, item in zip(positions, new, strict=True):
-        result[position] = item
-    return result
-
-
 def _stay(params: Any, slots: Any) -> Any:
     return params, slots
 
 
 def _held(frozen: Any, old: Any, new: Any) -> Any:
     return jax.tree.map(lambda o, n: jnp.where(frozen, o, n), old, new)
-
-
-def among(objective: Objective, params: Sequence[Any], present: Sequence[int]) -> Objective:
-    """An objective as one of some of the tensors; the others stay."""
-
-    def of_present(moved: Sequence[Any]) -> tuple[Any, list[Any]]:
-        narrow = [m.astype(params[i].dtype) for i, m in zip(present, moved, strict=True)]
-        loss, grads = objective(_replaced(params, present, narrow))
-        return loss, [
-            jnp.zeros_like(m) if grads[i] is None else grads[i].astype(m.dtype)
-            for i, m in zip(present, moved, strict=True)
-        ]
-
-    return of_present
 
 
 def _of_tensor(

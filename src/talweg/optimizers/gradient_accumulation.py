@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import static
 from talweg.optimizers.composed import Wrapper
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor, wide
+from talweg.optimizers.state import Objective, OptimizerState, Tensor, wide
 
 
 class Slots(NamedTuple):

@@ -20,7 +20,7 @@ from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.core.variables import Variable
 from talweg.optimizers.composed import Wrapper
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor
+from talweg.optimizers.state import Objective, OptimizerState, Tensor
 from talweg.optimizers.transforms import all_finite
 
 FLOOR = 1.0

@@ -12,7 +12,7 @@ from talweg.core.variables import Variable
 from talweg.optimizers.base import Optimizer
 from talweg.optimizers.cautious import innermost
 from talweg.optimizers.composed import Several
-from talweg.optimizers.functional import OptimizerState, Tensor
+from talweg.optimizers.state import OptimizerState, Tensor
 
 
 class OptimizerMap(MutableMapping[str, Optimizer]):

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 from talweg.core import errors
 from talweg.core.serialization import serialize_keras_object
 from talweg.optimizers.composed import Several, optimizer_from
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor
+from talweg.optimizers.state import Objective, OptimizerState, Tensor
 
 NEVER = 2**31 - 1
 

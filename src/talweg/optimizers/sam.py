@@ -16,7 +16,7 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.composed import Wrapper
-from talweg.optimizers.functional import Objective, OptimizerState, Tensor, wide
+from talweg.optimizers.state import Objective, OptimizerState, Tensor, wide
 from talweg.optimizers.transforms import global_norm
 
 

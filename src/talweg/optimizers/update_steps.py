@@ -21,7 +21,8 @@ from typing import Any
 from talweg import initializers
 from talweg.core import names
 from talweg.core.variables import Variable, lend
-from talweg.optimizers.functional import Functional, OptimizerState, Tensor
+from talweg.optimizers.functional import Functional
+from talweg.optimizers.state import OptimizerState, Tensor
 
 
 class UpdateSteps(Functional):
@@ -43,6 +44,10 @@ class UpdateSteps(Functional):
     def has_update_step(self) -> bool:
         """Whether it is written in Keras's style: it then works on built variables only."""
         return type(self).update_step is not UpdateSteps.update_step
+
+    @property
+    def by_tensor(self) -> bool:
+        return not self.has_update_step and type(self).apply_rule is UpdateSteps.apply_rule
 
     def add_variable(
         self, shape: Sequence[int], initializer: Any = "zeros", dtype: Any = None,

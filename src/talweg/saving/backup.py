@@ -10,9 +10,9 @@ from typing import Any
 import jax
 import numpy as np
 
+from talweg.core.files import replacing
 from talweg.core.variables import Variable
 from talweg.saving import hdf5, records
-from talweg.saving.files import replacing
 from talweg.saving.hdf5 import DamagedFile
 
 _VERSION = 1

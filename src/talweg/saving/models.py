@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from talweg.core import errors
+from talweg.core.files import replacing
 from talweg.core.serialization import (
     custom_object_scope,
     deserialize_keras_object,
@@ -18,7 +19,6 @@ from talweg.core.serialization import (
 from talweg.core.variables import bounded
 from talweg.models import Model
 from talweg.saving import archive, hdf5, records, state
-from talweg.saving.files import replacing
 from talweg.saving.hdf5 import DamagedFile
 
 # The version of Keras whose format is written: it reads what claims to be its own.

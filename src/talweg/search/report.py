@@ -7,12 +7,12 @@ import base64
 import hashlib
 import html
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from talweg.core import errors
+from talweg.core.files import replacing
 from talweg.search.leaderboard import COLUMNS, advice, printable, rows_of, table_text
 from talweg.search.plot import plot_comparison
 
@@ -60,20 +60,9 @@ def write_html(
     if path.is_dir():
         raise IsADirectoryError(f"write_html: path must be a file, got the folder {str(path)!r}.")
     page = _page(frame, figures, title, advice, notes, setup or {})
-    _write_whole(path, page.encode("utf-8", "replace"))
+    with replacing(path) as temporary:
+        temporary.write_bytes(page.encode("utf-8", "replace"))
     return path
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 _STYLE = """

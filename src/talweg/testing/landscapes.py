@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.optimizers import Optimizer
-from talweg.optimizers.functional import tensors_of
+from talweg.optimizers.state import tensors_of
 
 STEPS = 10_000
 TOLERANCE = 3e-2

@@ -10,7 +10,7 @@ import numpy as np
 from talweg.core.variables import Variable
 from talweg.optimizers import Optimizer
 from talweg.optimizers.composed import Composed
-from talweg.optimizers.functional import Objective
+from talweg.optimizers.state import Objective
 
 Make = Callable[..., Optimizer]
 Loss = Callable[[Sequence[Any]], Any]

@@ -18,7 +18,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from talweg.optimizers.functional import wide
+from talweg.optimizers.state import wide
 from talweg.training.block import Passage, gather
 from talweg.training.state import TrainState
 from talweg.training.step import Task
