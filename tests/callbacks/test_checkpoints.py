@@ -162,6 +162,14 @@ def test_a_resumed_run_ends_as_one_that_was_never_interrupted(tmp_path):
     assert not list((tmp_path / "b").iterdir())
 
 
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    half = tmp_path / ".latest.h5.0123456789ab.tmp"
+    half.write_bytes(b"half")
+    with pytest.raises(Ended):
+        run(tmp_path, killed=1)
+    assert [file.name for file in tmp_path.iterdir()] == ["latest.h5"]
+
+
 def test_a_damaged_backup_falls_back_to_the_one_before_it(tmp_path):
     whole = run(tmp_path / "a")
     with pytest.raises(Ended):

@@ -306,3 +306,17 @@ def test_layers_within_layers_have_the_paths_of_keras(tmp_path, writer, reader):
     np.testing.assert_allclose(
         second.predict(x, verbose=0), first.predict(x, verbose=0), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("mode", ["int", "multi_hot", "tf_idf"])
+def test_a_vocabulary_that_was_learned_lies_beside_the_config(tmp_path, mode):
+    lookup = talweg.layers.IntegerLookup(output_mode=mode)
+    lookup.adapt(np.array([[7, 8], [7, 9]]))
+    model = talweg.Sequential([talweg.Input((2,), dtype="int32"), lookup])
+    model.save(tmp_path / "m.keras")
+    with zipfile.ZipFile(tmp_path / "m.keras") as file:
+        assert "assets/layers/integer_lookup/vocabulary.txt" in file.namelist()
+    again = talweg.models.load_model(tmp_path / "m.keras")
+    x = np.array([[7, 9], [5, 8]], "int32")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+    assert again.layers[0].get_vocabulary() == lookup.get_vocabulary()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from talweg.callbacks.base import Callback, Logs
+from talweg.callbacks.folders import make_writable
 from talweg.core import errors
 from talweg.core.events import CheckpointSaved, EpochDone, Event
 from talweg.core.random import global_state, set_global_state
@@ -61,9 +62,9 @@ class BackupAndRestore(Callback):
         self.delete_checkpoint = delete_checkpoint
 
     def on_train_begin(self, logs: Logs = None) -> None:
-        self.backup_dir.mkdir(parents=True, exist_ok=True)
-        if not os.access(self.backup_dir, os.W_OK):
-            raise PermissionError(f"BackupAndRestore: {self.backup_dir} cannot be written.")
+        make_writable(self.backup_dir, type(self).__name__)
+        for unfinished in self.backup_dir.glob(f".{_LATEST}.*.tmp"):  # of a run that was killed
+            unfinished.unlink(missing_ok=True)
 
     def epochs_left(self, epochs: range) -> range:
         told = self._restored()

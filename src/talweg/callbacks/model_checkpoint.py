@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from talweg.callbacks import console
 from talweg.callbacks.base import Logs
+from talweg.callbacks.folders import make_writable
 from talweg.callbacks.monitor_callback import MonitorCallback
 from talweg.core import errors
 from talweg.core.events import CheckpointSaved
@@ -32,6 +33,7 @@ class ModelCheckpoint(MonitorCallback):
 
     Raises:
         ValueError: another ending, an unknown `save_freq`, a placeholder that the logs lack.
+        OSError: in `fit`, at once, if the folder cannot be written.
 
     >>> ModelCheckpoint("best.keras", save_best_only=True).monitor
     'val_loss'
@@ -69,6 +71,11 @@ class ModelCheckpoint(MonitorCallback):
     def has_batch_hooks(self) -> bool:
         """Batches are looked at only where they are counted: else blocks stay long."""
         return self.save_freq != "epoch"
+
+    def on_train_begin(self, logs: Logs = None) -> None:
+        folder = Path(self.filepath).parent
+        if "{" not in str(folder):
+            make_writable(folder, type(self).__name__)
 
     def on_epoch_begin(self, epoch: int, logs: Logs = None) -> None:
         self._epoch = epoch

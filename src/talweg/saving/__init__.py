@@ -10,7 +10,7 @@ from talweg.core.serialization import (
     register_keras_serializable,
     serialize_keras_object,
 )
-from talweg.saving.hdf5 import DamagedFile
+from talweg.saving.damage import DamagedFile
 from talweg.saving.models import (
     load_model,
     load_weights,

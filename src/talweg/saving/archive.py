@@ -3,12 +3,12 @@
 Opening one trusts neither its names nor its sizes.
 """
 
-import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from talweg.saving.hdf5 import DamagedFile
+from talweg.saving.damage import DamagedFile
 from talweg.saving.records import LARGEST
 
 METADATA, CONFIG, WEIGHTS, ASSETS = "metadata.json", "config.json", "model.weights.h5", "assets/"
@@ -95,7 +95,7 @@ class Archive:
         return {name: self.read(prefix + name) for name in found if name and "/" not in name}
 
 
-def write(target: Any, members: dict[str, bytes]) -> None:
+def write(target: Any, members: Mapping[str, bytes | memoryview]) -> None:
     """Write the members, stored, in Keras's order."""
     first = (METADATA, CONFIG)
     assets = sorted(name for name in members if name.startswith(ASSETS))
@@ -103,8 +103,3 @@ def write(target: Any, members: dict[str, bytes]) -> None:
         for name in (*first, *assets, WEIGHTS):
             with archive.open(name, "w", force_zip64=len(members[name]) > 1 << 31) as member:
                 member.write(members[name])
-
-
-def buffer() -> io.BytesIO:
-    """Where the weights are written before they join the zip."""
-    return io.BytesIO()

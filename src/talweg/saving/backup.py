@@ -10,10 +10,10 @@ from typing import Any
 import jax
 import numpy as np
 
-from talweg.core.files import replacing
 from talweg.core.variables import Variable
 from talweg.saving import hdf5, records
-from talweg.saving.hdf5 import DamagedFile
+from talweg.saving.damage import DamagedFile
+from talweg.saving.filling import Filling
 
 _VERSION = 1
 
@@ -40,7 +40,7 @@ def write(model: Any, path: str | Path, told: dict[str, Any]) -> None:
     arrays = [np.asarray(cell._value) for cell in cells(model)]
     model.optimizer.move_to_evaluation()
     text = json.dumps({"version": _VERSION, **told}).encode()
-    with replacing(path) as temporary, hdf5.created(str(temporary)) as file:
+    with hdf5.replaced(Path(path)) as file:
         hdf5.write(file, "cells", "cells", {str(i): array for i, array in enumerate(arrays)})
         hdf5.write(file, "told", "told", {"0": np.frombuffer(text, np.uint8)})
 
@@ -53,26 +53,19 @@ def read(model: Any, path: str | Path) -> dict[str, Any]:
     """
     name = Path(path).name
     with hdf5.opened(str(path), name) as weights:
-        text = weights.datasets.get("told/vars/0")
-        if text is None:
+        text = "told/vars/0"
+        if weights.described(text) is None:
             raise DamagedFile(f"{name} is no backup of a training.")
         told = records.parse(weights.read(text, 1 << 28).tobytes(), name, nan=True)
         if told.get("version") != _VERSION:
             raise DamagedFile(f"{name} has version {told.get('version')!r}, not {_VERSION}.")
         mine, stored = cells(model), weights.of("cells")
-        if len(stored) != len(mine):
-            raise DamagedFile(f"{name} holds {len(stored)} cells, the model has {len(mine)}.")
-        arrays = []
+        filling = Filling(weights)
         for i, cell in enumerate(mine):
-            dataset = stored.get(str(i))
-            dtype = cell._value.dtype
-            different = (
-                "is missing" if dataset is None else weights.difference(dataset, cell.shape, dtype)
-            )
-            if different:
-                raise DamagedFile(f"{name}: {cell.path} {different}.")
-            arrays.append(weights.read(dataset).astype(dtype))
-    for cell, array in zip(mine, arrays, strict=True):
-        cell.assign(array)
+            filling.pair(f"cells/vars/{i}", cell)
+        for i in range(len(mine), len(stored)):
+            filling.leave(f"cells/vars/{i}")
+        filling.settle(skip_mismatch=False, optimizer=True)
+        filling.carry_out(allow_nan=True)
     model.optimizer.move_to_evaluation()
     return told

@@ -5,25 +5,27 @@ looked at before it is read, and nothing is put into a variable before all fits.
 """
 
 import contextlib
+import io
 import math
 import zlib
-from collections.abc import Generator, Mapping
-from typing import Any, BinaryIO
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+from typing import Any
 
 import h5py
 import ml_dtypes
 import numpy as np
 
 from talweg.core import errors
+from talweg.core.files import replacing
+from talweg.saving.damage import DamagedFile
+from talweg.saving.filling import kind
 
 _MOST_OBJECTS = 1_000_000
 _DEEPEST = 200
+_LARGEST_ATTRIBUTE = 64 << 20
 # gzip, shuffle, fletcher32: others would load plug-ins.
 _FILTERS = {1, 2, 3}
-
-
-class DamagedFile(ValueError):
-    """A file that is not what it should be; nothing of it was used."""
 
 
 def write(file: h5py.File, path: str, name: str, values: Mapping[str, Any]) -> None:
@@ -42,6 +44,17 @@ def _checksum(array: np.ndarray) -> int:
     return zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data if array.size else b"")
 
 
+@contextlib.contextmanager
+def _believing(name: str) -> Generator[None]:
+    """While HDF5 reads what may be damaged: h5py then raises errors of all kinds."""
+    try:
+        yield
+    except (DamagedFile, FileNotFoundError):
+        raise
+    except Exception as error:
+        raise DamagedFile(f"{name} is damaged ({errors.shown(error, 200)}).") from error
+
+
 class Weights:
     """The datasets of an open file by path, looked at and not yet read.
 
@@ -55,10 +68,20 @@ class Weights:
 
     def __init__(self, file: h5py.File, name: str):
         self.name, self.file = name, file
-        self.attributes = set(file.attrs)
         self.datasets: dict[str, h5py.Dataset] = {}
+        self.groups: dict[str, h5py.Group] = {}
+        with _believing(name):
+            self._walk()
+            self._heads = {
+                path: (tuple(dataset.shape or ()), _stored_dtype(dataset))
+                for path, dataset in self.datasets.items()
+            }
+            # How many bytes the file really holds in its datasets.
+            self.stored = sum(d.id.get_storage_size() for d in self.datasets.values())
+
+    def _walk(self) -> None:
         seen: set[Any] = set()
-        stack: list[tuple[str, Any]] = [("", file)]
+        stack: list[tuple[str, Any]] = [("", self.file)]
         while stack:
             path, group = stack.pop()
             info = h5py.h5o.get_info(group.id)
@@ -67,6 +90,7 @@ class Weights:
             seen.add((info.fileno, info.addr))
             if len(seen) > _MOST_OBJECTS or path.count("/") > _DEEPEST:
                 raise self._damaged("it holds too many groups, or too deep ones")
+            self.groups[path] = group
             for key in group:
                 below = f"{path}/{key}" if path else key
                 if not isinstance(group.get(key, getlink=True), h5py.HardLink):
@@ -82,78 +106,82 @@ class Weights:
     def _damaged(self, what: str) -> DamagedFile:
         return DamagedFile(f"{self.name}: {what}. The file was not used.")
 
-    @property
-    def stored(self) -> int:
-        """How many bytes the file really holds in its datasets."""
-        return sum(dataset.id.get_storage_size() for dataset in self.datasets.values())
-
-    def of(self, path: str) -> dict[str, h5py.Dataset]:
-        """The datasets of one part by their key."""
+    def of(self, path: str) -> dict[str, str]:
+        """The paths of the datasets of one part by their key."""
         prefix = f"{path}/vars/" if path else "vars/"
         return {
-            known.removeprefix(prefix): dataset
-            for known, dataset in self.datasets.items()
-            if known.startswith(prefix)
+            known.removeprefix(prefix): known for known in self.datasets if known.startswith(prefix)
         }
 
-    def difference(self, dataset: h5py.Dataset, shape: Any, dtype: Any) -> str | None:
-        """What keeps a dataset from filling a variable; None where it fits. Reads nothing."""
-        if dataset.shape != tuple(shape):
-            return f"has shape {dataset.shape}, the model wants {tuple(shape)}"
-        if _kind(_stored_dtype(dataset)) != _kind(np.dtype(dtype)):
-            return f"has type {_stored_dtype(dataset)}, the model wants {np.dtype(dtype)}"
-        return None
+    def attribute(self, group: str, key: str) -> Any:
+        """An attribute of a group; None where it is missing."""
+        with _believing(self.name):
+            found = self.groups.get(group)
+            return None if found is None else _attribute(found, key)
 
-    def read(self, dataset: h5py.Dataset, limit: int | None = None) -> np.ndarray:
+    def described(self, path: str) -> tuple[tuple[int, ...], np.dtype] | None:
+        """Shape and type of a dataset, without reading it; None where it is missing."""
+        return self._heads.get(path)
+
+    def read(self, path: str, limit: int | None = None) -> np.ndarray:
         """The array of a dataset whose shape was found to be right.
 
         Args:
+            path: where it lies.
             limit: the most bytes, where the shape was not compared with anything.
 
         Raises:
             DamagedFile: data outside the file, none at all, or with another checksum.
         """
-        name, size = dataset.name, math.prod(dataset.shape or ())
-        dtype = _stored_dtype(dataset)
-        if _kind(dtype) not in "fib":
-            raise self._damaged(f"{name} has type {dtype}, which no variable has")
-        if limit is not None and size * dtype.itemsize > limit:
-            raise self._damaged(f"{name} claims shape {dataset.shape}, more than the file holds")
+        shape, dtype = self._heads[path]
+        if kind(dtype) not in "fib":
+            raise self._damaged(f"{path} has type {dtype}, which no variable has")
+        if limit is not None and math.prod(shape) * dtype.itemsize > limit:
+            raise self._damaged(f"{path} claims shape {shape}, more than the file holds")
+        with _believing(self.name):
+            array, wanted = self._read(path, math.prod(shape), dtype)
+        if wanted is not None and wanted != _checksum(array):
+            raise self._damaged(f"the checksum of {path} is not that of its data")
+        return array
+
+    def _read(self, path: str, size: int, dtype: np.dtype) -> tuple[np.ndarray, int | None]:
+        """A dataset in the byte order of this machine, and the checksum that it should have."""
+        dataset = self.datasets[path]
         if dataset.is_virtual or dataset.external:
-            raise self._damaged(f"the data of {name} lies outside the file")
+            raise self._damaged(f"the data of {path} lies outside the file")
         properties = dataset.id.get_create_plist()
         filters = {properties.get_filter(i)[0] for i in range(properties.get_nfilters())}
         if filters - _FILTERS:
-            raise self._damaged(f"{name} is packed in a way that is not unpacked here")
+            raise self._damaged(f"{path} is packed in a way that is not unpacked here")
         held = dataset.id.get_storage_size()
         if size and (held == 0 or (not filters and held < size * dtype.itemsize)):
-            raise self._damaged(f"the data of {name} is missing")
-        try:
-            array = np.asarray(dataset[()])
-            array = array.view(dtype) if array.dtype.kind == "V" else array
-            wanted = dataset.attrs.get("crc32")
-        except (OSError, RuntimeError, TypeError, ValueError) as error:
-            raise self._damaged(f"{name} cannot be read ({error})") from error
-        native = (
-            array.astype(array.dtype.newbyteorder("=")) if array.dtype.byteorder in ">" else array
-        )
-        if wanted is not None and int(wanted) != _checksum(native):
-            raise self._damaged(f"the checksum of {name} is not that of its data")
-        return native
+            raise self._damaged(f"the data of {path} is missing")
+        array = np.asarray(dataset[()])
+        array = array.view(dtype) if array.dtype.kind == "V" else array
+        wanted = _attribute(dataset, "crc32")
+        return array.astype(dtype.newbyteorder("=")), None if wanted is None else int(wanted)
+
+
+def _attribute(owner: h5py.Group | h5py.Dataset, key: str) -> Any:
+    """Text or an integer beside an object, or None; HDF5 itself can crash reading other types."""
+    if key not in owner.attrs:
+        return None
+    attribute = h5py.h5a.open(owner.id, key.encode())
+    if attribute.shape == (0,):  # the names of no weights, which Keras writes as floats
+        return np.zeros(0, "S1")
+    kind_of = type(attribute.get_type())
+    if kind_of not in (h5py.h5t.TypeStringID, h5py.h5t.TypeIntegerID) or len(attribute.shape) > 1:
+        raise TypeError(f"attribute {key} is neither text nor an integer")
+    if attribute.get_storage_size() > _LARGEST_ATTRIBUTE:
+        raise ValueError(f"attribute {key} is too large")
+    return owner.attrs[key]
 
 
 def _stored_dtype(dataset: h5py.Dataset) -> np.dtype:
     dtype = dataset.dtype
-    if dtype.kind == "V" and dtype.itemsize == 2 and dataset.attrs.get("dtype") == "bfloat16":
+    if dtype.kind == "V" and dtype.itemsize == 2 and _attribute(dataset, "dtype") == "bfloat16":
         return np.dtype(ml_dtypes.bfloat16)
     return dtype
-
-
-def _kind(dtype: np.dtype) -> str:
-    """f, i or b for floats, integers and truth values; its own letter for all others."""
-    if dtype == ml_dtypes.bfloat16:
-        return "f"
-    return "i" if dtype.kind == "u" else dtype.kind
 
 
 @contextlib.contextmanager
@@ -163,19 +191,57 @@ def opened(source: Any, name: str) -> Generator[Weights]:
     Raises:
         DamagedFile: it is no HDF5 file, or a damaged one.
     """
-    try:
+    with _believing(name):
         file = h5py.File(source, "r")
-    except FileNotFoundError:
-        raise
-    except (OSError, RuntimeError, ValueError) as error:
-        raise DamagedFile(f"{name} is no HDF5 file, or a damaged one ({error}).") from error
     with file:
+        yield Weights(file, name)
+
+
+class _Sink(io.FileIO):
+    """A file that takes all bytes and remembers the first error: HDF5 would crash of one."""
+
+    def __init__(self, path: Path):
+        super().__init__(path, "w+")
+        self.error: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        with self._remembering():
+            while rest and self.error is None:
+                rest = rest[super().write(rest) or 0 :]
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        with self._remembering():
+            super().truncate(size)
+        return size or 0
+
+    @contextlib.contextmanager
+    def _remembering(self) -> Generator[None]:
         try:
-            yield Weights(file, name)
-        except (KeyError, OSError, RuntimeError, UnicodeDecodeError) as error:
-            raise DamagedFile(f"{name} is damaged ({errors.shown(error, 200)}).") from error
+            yield
+        except OSError as error:
+            self.error = self.error or error
 
 
-def created(target: str | BinaryIO) -> h5py.File:
-    """A new file to write weights into."""
-    return h5py.File(target, "w")
+@contextlib.contextmanager
+def replaced(path: Path) -> Generator[h5py.File]:
+    """A new file to write into, which takes the place of `path` when it is whole.
+
+    Raises:
+        OSError: it could not be written; `path` is what it was.
+    """
+    with replacing(path) as temporary, _Sink(temporary) as sink:
+        with h5py.File(sink, "w") as file:
+            yield file
+        if sink.error is not None:
+            raise sink.error
+
+
+def in_memory(write: Callable[[h5py.File], None]) -> memoryview:
+    """The bytes of a file that `write` fills."""
+    stream = io.BytesIO()
+    with h5py.File(stream, "w") as file:
+        write(file)
+    return stream.getbuffer()

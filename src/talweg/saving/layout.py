@@ -27,21 +27,21 @@ def parts(root: Any) -> Iterator[tuple[str, Any]]:
     >>> [path for path, _ in parts(model)]
     ['', 'layers/dense', 'layers/dense_1']
     """
-    seen: set[int] = set()
+    # By identity, and kept: the address of a list that a property made is soon another's.
+    seen: dict[int, Any] = {}
     stack: list[Iterator[tuple[str, Any]]] = [iter([("", root)])]
-    containers: set[int] = set()
     while stack:
         found = next(stack[-1], None)
         if found is None:
             stack.pop()
             continue
         path, value = found
+        if id(value) in seen:
+            continue
+        seen[id(value)] = value
         if isinstance(value, _CONTAINERS):
-            if id(value) not in containers:
-                containers.add(id(value))
-                stack.append(_items(path, value))
-        elif id(value) not in seen:
-            seen.add(id(value))
+            stack.append(_items(path, value))
+        else:
             yield path, value
             stack.append(_attributes(path, value))
 

@@ -4,8 +4,8 @@ The config is JSON in an attribute; weights lie under the names of their layers,
 order of `layer.weights`, trainable ones first.
 """
 
-import warnings
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,40 +14,46 @@ import numpy as np
 from talweg.core.serialization import catalog_of, custom_object_scope, deserialize_keras_object
 from talweg.core.serialization import get_registered_object as registered
 from talweg.models import operations
-from talweg.saving import hdf5, records
-from talweg.saving.hdf5 import DamagedFile, Weights
+from talweg.saving import hdf5, making, records
+from talweg.saving.damage import DamagedFile
+from talweg.saving.filling import Filling
+from talweg.saving.hdf5 import Weights
 
 _PLACES = ("layers", "initializers", "regularizers", "constraints", "optimizers", "losses",
            "metrics")  # fmt: skip
 _SCHEDULES = "keras.optimizers.schedules"
 # Arguments of Keras 2 that choose an implementation, not a result.
 _DROPPED = ("implementation", "time_major")
-_LONGEST = 1 << 20
+# Where the weights lie that a model holds beside its layers.
+_TOP = "top_level_model_weights"
 
 
 def load_legacy(
     path: Path, custom_objects: Mapping[str, Any] | None, compile: bool, allow_nan: bool
 ) -> Any:
     """The model in an `.h5` file, with the state of its optimizer where that fits."""
-    from talweg.saving.models import _budget, _spending, _tried, model_of
-
     with hdf5.opened(str(path), path.name) as weights:
         name = f"model_config of {path.name}"
         record = _json(weights, "model_config", name)
-        with custom_object_scope(custom_objects), _spending(_budget(weights), path.name):
-            record = _modern(record)
-            records.vet(record, name)
-            model = model_of(record, name, compile=False)
+        with custom_object_scope(custom_objects), making.spending(weights):
+            record = making.tried(lambda: _vetted(record, name), name)
+            model = making.model_of(record, name, compile=False)
             training = "training_config"
-            if compile and training in weights.attributes:
+            if compile and weights.attribute("", training) is not None:
                 told = _json(weights, training, f"{training} of {path.name}")
-                arguments = _modern({**told, "optimizer": told.get("optimizer_config")})
-                records.vet(arguments, f"{training} of {path.name}")
-                _tried(lambda: _compile(model, arguments), f"{training} of {path.name}")
+                told = {**told, "optimizer": told.get("optimizer_config")}
+                name = f"{training} of {path.name}"
+                making.tried(lambda: _compile(model, _vetted(told, name)), name)
         load_by_layer(model, weights, "model_weights", False, allow_nan)
         if compile and model.compiled:
             _load_optimizer(model, weights)
     return model
+
+
+def _vetted(record: dict[str, Any], name: str) -> dict[str, Any]:
+    modern = _modern(record)
+    records.vet(modern, name)
+    return modern
 
 
 def _compile(model: Any, told: Mapping[str, Any]) -> None:
@@ -63,9 +69,11 @@ def _flat(value: Any) -> Any:
 
 
 def _json(weights: Weights, key: str, name: str) -> dict[str, Any]:
-    if key not in weights.attributes:
+    text = weights.attribute("", key)
+    if text is None:
         raise DamagedFile(f"{weights.name} has no {key}: it holds weights only, or no model.")
-    text = weights.file.attrs[key]
+    if not isinstance(text, (str, bytes, np.bytes_)):
+        raise DamagedFile(f"{name} is no text.")
     return records.parse(text.encode() if isinstance(text, str) else bytes(text), name)
 
 
@@ -108,72 +116,79 @@ def _place(class_name: str, config: Mapping[str, Any]) -> tuple[str, str] | None
     return None
 
 
-def _names(group: Any, key: str) -> list[str]:
-    """A list of names, in as many attributes as it needed."""
-    if key in group.attrs:
-        return [_text(name) for name in np.ravel(group.attrs[key])[:_LONGEST]]
-    return [_text(name) for part in _parts(group, key) for name in np.ravel(part)]
+def place_of_layers(weights: Weights) -> str | None:
+    """The group whose attributes name the layers; None where it is a file of Keras 3."""
+    for below in ("", "model_weights"):
+        if _names(weights, below, "layer_names") is not None:
+            return below
+    return None
 
 
-def _parts(group: Any, key: str) -> Iterator[Any]:
-    number = 0
-    while f"{key}{number}" in group.attrs:
-        yield group.attrs[f"{key}{number}"]
-        number += 1
-
-
-def _text(name: Any) -> str:
-    return name.decode("utf-8") if isinstance(name, bytes) else str(name)
+def _names(weights: Weights, group: str, key: str) -> list[str] | None:
+    """A list of names, in as many attributes as it needed; None where there is none."""
+    found = [weights.attribute(group, key)]
+    if found[0] is None:
+        numbered = (weights.attribute(group, f"{key}{number}") for number in itertools.count())
+        found = list(itertools.takewhile(lambda part: part is not None, numbered))
+    if not found:
+        return None
+    names = [name for part in found for name in np.ravel(part).tolist()]
+    if not all(isinstance(name, (str, bytes)) for name in names):
+        raise DamagedFile(f"{weights.name}: {key} of {group!r} are no names.")
+    return [name.decode("utf-8", "replace") if isinstance(name, bytes) else name for name in names]
 
 
 def load_by_layer(
-    model: Any, weights: Weights, below: str, skip_mismatch: bool, allow_nan: bool
+    model: Any,
+    weights: Weights,
+    below: str,
+    skip_mismatch: bool,
+    allow_nan: bool,
+    by_name: bool = False,
 ) -> None:
     """Weights by the order of the layers, as `.h5` files have them.
 
     Args:
         below: the group that holds the layers; "" for the file's root.
+        by_name: whether layers find theirs by their names; those without keep what they have.
 
     Raises:
         ValueError: another number of layers or weights, other shapes; nothing was changed.
     """
-    group = weights.file[below] if below else weights.file
-    prefix = f"{below}/" if below else ""
-    stored = []
-    for name in _names(group, "layer_names"):
-        names = _names(group[name], "weight_names")
-        if names:
-            stored.append((name, [f"{prefix}{name}/{weight}" for weight in names]))
+    filling = Filling(weights)
+    stored = _stored_layers(weights, below)
     layers = [layer for layer in model.layers if layer.weights]
-    problems: list[str] = []
-    if len(stored) != len(layers):
-        problems.append(f"the file has {len(stored)} layers with weights, the model {len(layers)}")
-    pairs = []
-    for (name, paths), layer in zip(stored, layers, strict=False):
-        mine = _in_order(layer)
-        if len(paths) != len(mine):
-            problems.append(f"{name}: {len(paths)} weights, layer {layer.name!r} has {len(mine)}")
-            continue
-        for path, variable in zip(paths, mine, strict=True):
-            dataset = weights.datasets.get(path)
-            if dataset is None:
-                problems.append(f"{path} is missing")
-                continue
-            different = weights.difference(dataset, variable.shape, variable.value.dtype)
-            if different:
-                problems.append(f"{path} {different}")
-            else:
-                pairs.append((variable, dataset))
-    if problems and not skip_mismatch:
-        raise ValueError(f"{weights.name} does not fit the model: {'; '.join(problems[:8])}.")
-    if problems:
-        what = "; ".join(problems[:8])
-        warnings.warn(f"{weights.name}: not all of it was loaded: {what}.", stacklevel=4)
-    values = [weights.read(dataset) for _, dataset in pairs]
-    if not allow_nan and any(np.isnan(v).any() for v in values if v.dtype.kind == "f"):
-        raise DamagedFile(f"{weights.name} holds NaN. Pass allow_nan=True to load it all the same.")
-    for (variable, _), value in zip(pairs, values, strict=True):
-        variable.assign(value)
+    if by_name:
+        named = {layer.name: layer for layer in layers}
+        pairs = [
+            (_in_order(layer), stored[name]) for name, layer in named.items() if name in stored
+        ]
+        if not pairs:
+            raise ValueError(
+                f"{weights.name}: no layer of the model has a name of the file's layers: "
+                f"{', '.join(stored) or 'it has none'}. The model's: {', '.join(named)}."
+            )
+    else:
+        mine = [_in_order(layer) for layer in layers]
+        pairs = list(itertools.zip_longest(mine, stored.values(), fillvalue=()))
+    pairs.append((model._own_weights(), _stored_weights(weights, below, _TOP)))
+    for variables, paths in pairs:
+        filling.pair_all(variables, paths)
+    filling.settle(skip_mismatch, optimizer=False)
+    filling.carry_out(allow_nan)
+
+
+def _stored_layers(weights: Weights, below: str) -> dict[str, list[str]]:
+    """The paths of the weights of every layer in a file that has any, by the layer's name."""
+    names = _names(weights, below, "layer_names") or ()
+    found = {name: _stored_weights(weights, below, name) for name in names}
+    return {name: paths for name, paths in found.items() if paths}
+
+
+def _stored_weights(weights: Weights, below: str, name: str) -> list[str]:
+    """The paths of the weights in one group, in order."""
+    path = f"{below}/{name}" if below else name
+    return [f"{path}/{weight}" for weight in _names(weights, path, "weight_names") or ()]
 
 
 def _in_order(layer: Any) -> list[Any]:
@@ -184,23 +199,12 @@ def _in_order(layer: Any) -> list[Any]:
 
 def _load_optimizer(model: Any, weights: Weights) -> None:
     """The optimizer's state, where it is that of Keras 3; else a new one begins."""
-    if "optimizer_weights" not in weights.file:
+    below = "optimizer_weights"
+    names = _names(weights, below, "weight_names")
+    if names is None:
         return
-    model.optimizer.build(model.trainable_variables)
-    variables = model.optimizer.variables
-    names = _names(weights.file["optimizer_weights"], "weight_names")
-    found = [weights.datasets.get(f"optimizer_weights/{name}") for name in names]
-    fits = len(found) == len(variables) and all(
-        dataset is not None
-        and not weights.difference(dataset, variable.shape, variable.value.dtype)
-        for dataset, variable in zip(found, variables, strict=False)
-    )
-    if not fits:
-        warnings.warn(
-            f"{weights.name}: the state of its optimizer is not that of {model.optimizer.name}; "
-            "the optimizer begins anew.",
-            stacklevel=4,
-        )
-        return
-    for variable, value in zip(variables, [weights.read(d) for d in found], strict=True):
-        variable.assign(value)
+    paths = [f"{below}/{name}" for name in names]
+    filling = Filling(weights)
+    filling.pair_optimizer(model.optimizer, paths, model.trainable_variables)
+    filling.settle(skip_mismatch=False, optimizer=False)
+    filling.carry_out(allow_nan=False)

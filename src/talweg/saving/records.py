@@ -8,16 +8,18 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from talweg.core.dtypes import POLICIES
 from talweg.core.serialization import catalog_of, find_function, get_registered_object
 from talweg.layers import Layer
 from talweg.models.operations import find as find_operation
-from talweg.saving.hdf5 import DamagedFile
+from talweg.saving.damage import DamagedFile
 
 LARGEST = 32 << 20
 _DEEPEST = 200
+_MOST_OBJECTS, _MOST_VALUES = 200_000, 2_000_000
 _TAGS = {
     "__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__slice__", "__ellipsis__",
-    "__tuple__", "DTypePolicy",
+    "__tuple__", *POLICIES,
 }  # fmt: skip
 # Arguments that Keras's layers also accept as the path of a file.
 _FILES = ("vocabulary", "idf_weights", "filepath", "feature_space")
@@ -40,6 +42,13 @@ def parse(text: bytes, name: str, nan: bool = False) -> dict[str, Any]:
     """
     if len(text) > LARGEST:
         raise DamagedFile(f"{name} has {len(text)} bytes, more than {LARGEST}.")
+    # A value of Python takes many times the space of its text.
+    objects = text.count(b"[") + text.count(b"{")
+    if objects > _MOST_OBJECTS or objects + text.count(b",") > _MOST_VALUES:
+        raise DamagedFile(
+            f"{name} holds more values than a config may: {_MOST_OBJECTS} lists and objects, "
+            f"{_MOST_VALUES} values."
+        )
 
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
@@ -95,7 +104,7 @@ def _records(config: Any, name: str) -> Iterator[Mapping[str, Any]]:
 
 
 def _vet_array(inner: Any, name: str) -> None:
-    if not isinstance(inner, Mapping) or inner.get("dtype") not in _DTYPES:
+    if not isinstance(inner, Mapping) or str(inner.get("dtype")) not in _DTYPES:
         raise DamagedFile(f"{name}: an array in it has no type that arrays have.")
 
 

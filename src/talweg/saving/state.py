@@ -1,21 +1,20 @@
 """From the parts of a model to an HDF5 file, and back: all of it fits, or nothing is changed."""
 
 import tempfile
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from talweg.core import errors
 from talweg.layers.tracking import Tracked
 from talweg.optimizers import Optimizer
 from talweg.saving import hdf5
-from talweg.saving.hdf5 import DamagedFile, Weights
+from talweg.saving.damage import DamagedFile
+from talweg.saving.filling import Filling
+from talweg.saving.hdf5 import Weights
 from talweg.saving.layout import parts
 
-_SHOWN = 8
-# What a part may claim beyond what was compared with a variable: its own state, its own way.
+# What a layer that reads its state in a way of its own may claim, in bytes.
 _OWN_WAY = 1 << 28
 
 
@@ -57,125 +56,104 @@ def load_assets(model: Any, archive: Any) -> None:
             part.load_assets(folder)
 
 
-class Plan:
-    """What is to be put where: made by looking, before anything is read or changed.
+class Plan(Filling):
+    """The parts of a model, each with what the file has under its path.
 
     Args:
         model: a built model.
         weights: an open file.
         optimizer: whether the optimizer's state must be there.
+        skipped: layers that keep what they have.
     """
 
-    def __init__(self, model: Any, weights: Weights, optimizer: bool):
-        self.model, self.weights = model, weights
-        self.pairs: list[tuple[Any, Any, str]] = []
-        self.own_ways: list[tuple[Any, dict[str, Any]]] = []
-        self.missing: list[str] = []
-        self.different: list[str] = []
-        self.optimizers: list[str] = []
+    def __init__(self, model: Any, weights: Weights, optimizer: bool, skipped: Iterable[Any] = ()):
+        super().__init__(weights)
+        self.model = model
+        self.own_ways: list[tuple[Any, dict[str, str]]] = []
+        left = {id(layer) for part in skipped for layer in part._flatten_layers()}
         used: set[str] = set()
         for path, part in parts(model):
+            prefix = f"{path}/vars" if path else "vars"
             stored = weights.of(path)
+            used.update(stored.values())
+            if id(part) in left:
+                continue
             if isinstance(part, Optimizer):
-                used.update(self._names(path, stored))
                 if "/" not in path and (stored or optimizer):
-                    self._plan_optimizer(path, part, stored)
-                continue
-            if type(part).load_own_variables is not Tracked.load_own_variables:
-                used.update(self._names(path, stored))
+                    ordered = _by_number(stored.values())
+                    self.pair_optimizer(part, ordered, model.trainable_variables)
+            elif type(part).load_own_variables is not Tracked.load_own_variables:
                 self.own_ways.append((part, stored))
-                continue
-            for i, variable in enumerate(part._own_weights()):
-                name = f"{path}/vars/{i}" if path else f"vars/{i}"
-                used.add(name)
-                self._pair(name, variable, stored.get(str(i)))
-        self.extra = [name for name in weights.datasets if name not in used]
-        if getattr(model, "optimizer", None) is None:
-            self.extra = [name for name in self.extra if not name.startswith("optimizer/")]
+            else:
+                self._pair_layer(prefix, part, stored.values())
+        no_optimizer = getattr(model, "optimizer", None) is None
+        for name in weights.datasets:
+            if name not in used and not (no_optimizer and name.startswith("optimizer/")):
+                self.leave(name)
 
-    def _names(self, path: str, stored: Mapping[str, Any]) -> Iterator[str]:
-        return (f"{path}/vars/{key}" if path else f"vars/{key}" for key in stored)
-
-    def _pair(self, name: str, variable: Any, dataset: Any) -> None:
-        if dataset is None:
-            self.missing.append(f"{name} ({variable.path}, shape {variable.shape})")
-            return
-        difference = self.weights.difference(dataset, variable.shape, variable.value.dtype)
-        if difference is not None:
-            self.different.append(f"{name} {difference} ({variable.path})")
-            return
-        self.pairs.append((variable, dataset, name))
-
-    def _plan_optimizer(self, path: str, optimizer: Optimizer, stored: Mapping[str, Any]) -> None:
-        """State by position, all of it or none; that before the first step is shorter."""
-        if not optimizer.built and len(stored) != len(optimizer.variables):
-            optimizer.build(self.model.trainable_variables)
-        variables = optimizer.variables
-        if len(stored) != len(variables):
-            self.optimizers.append(
-                f"{path}: the file has {len(stored)} variables of the optimizer, "
-                f"{optimizer.name} has {len(variables)}"
-            )
-            return
-        for i, variable in enumerate(variables):
-            self._pair(f"{path}/vars/{i}", variable, stored.get(str(i)))
+    def _pair_layer(self, prefix: str, layer: Any, stored: Iterable[str]) -> None:
+        variables = {f"{prefix}/{i}": v for i, v in enumerate(layer._own_weights())}
+        for name, variable in variables.items():
+            self.pair(name, variable)
+        for name in sorted(set(stored) - variables.keys()):
+            self.leave(name)
 
     @property
-    def report(self) -> str:
-        """What does not fit, in sentences; empty where all does."""
-        lines = []
-        for what, found in (
-            ("Missing in the file", self.missing),
-            ("Of another shape or type", self.different),
-            ("In the file, but not in the model", self.extra),
-            ("Optimizer", self.optimizers),
-        ):
-            if found:
-                more = f" … and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
-                lines.append(f"{what}: {'; '.join(found[:_SHOWN])}{more}.")
-        if self.extra and any(not layer.built for layer in self.model._flatten_layers()):
-            lines.append(
-                "Some layers have no weights yet: build the model first, for example by calling "
-                "it on a batch."
-            )
-        return "\n".join(lines)
+    def hint(self) -> str:
+        """What to do where a model was not ready for its weights."""
+        if not self.extra or all(layer.built for layer in self.model._flatten_layers()):
+            return ""
+        return (
+            "Some layers have no weights yet: build the model first, for example by calling it on "
+            "a batch."
+        )
 
     def carry_out(self, allow_nan: bool) -> None:
-        """Read everything, then assign.
+        """Read everything, then assign; layers with a way of their own may still refuse.
 
         Raises:
-            DamagedFile: data that cannot be read; NaN, unless it is allowed.
+            DamagedFile: data that cannot be read; NaN, unless it is allowed; a layer that does
+                not take what the file has for it. The weights are then what they were.
         """
-        values = [self.weights.read(dataset) for _, dataset, _ in self.pairs]
         own_ways = [
-            (part, {key: self.weights.read(dataset, _OWN_WAY) for key, dataset in stored.items()})
+            (part, {key: self.source.read(name, _OWN_WAY) for key, name in stored.items()})
             for part, stored in self.own_ways
         ]
-        if not allow_nan:
-            arrays = [(name, a) for (_, _, name), a in zip(self.pairs, values, strict=True)]
-            arrays += [(part.name, array) for part, own in own_ways for array in own.values()]
-            for name, array in arrays:
-                if _holds_nan(array):
-                    raise DamagedFile(
-                        f"{self.weights.name}: {name} holds NaN. Pass allow_nan=True to load it "
-                        "all the same."
-                    )
-        for (variable, _, name), array in zip(self.pairs, values, strict=True):
-            dtype = variable._value.dtype
-            cast = array.astype(dtype)
-            if np.issubdtype(dtype, np.integer) and not np.array_equal(cast, array):
-                raise DamagedFile(f"{self.weights.name}: {name} does not fit into {dtype}.")
-            variable.assign(cast)
         for part, own in own_ways:
-            part.load_own_variables(own)
+            for array in own.values():
+                self.check_nan(part.name, array, allow_nan)
+        touched = [*self.model.variables, *(variable for variable, _ in self.pairs)]
+        before = [(variable, variable._value) for variable in touched]
+        super().carry_out(allow_nan)
+        for part, own in own_ways:
+            try:
+                part.load_own_variables(own)
+            except Exception as error:  # of the layer's own code: whatever it raises
+                for variable, value in before:
+                    variable.assign(value)
+                raise DamagedFile(
+                    f"{self.source.name}: layer {part.name!r} does not take what the file has for "
+                    f"it ({errors.shown(error, 200)})."
+                ) from error
 
 
-def _holds_nan(array: np.ndarray) -> bool:
-    return bool(array.dtype.kind not in "iub" and np.isnan(array.astype("float32")).any())
+def _by_number(paths: Iterable[str]) -> list[str]:
+    """The datasets of an optimizer in order: /2 before /10."""
+
+    def number(path: str) -> tuple[int, str]:
+        last = path.rpartition("/")[2]
+        return (int(last) if last.isascii() and last.isdigit() else 1 << 60), path
+
+    return sorted(paths, key=number)
 
 
 def load(
-    model: Any, weights: Weights, optimizer: bool, skip_mismatch: bool, allow_nan: bool
+    model: Any,
+    weights: Weights,
+    optimizer: bool,
+    skip_mismatch: bool,
+    allow_nan: bool,
+    skipped: Iterable[Any] = (),
 ) -> None:
     """Put what is in a file into a model.
 
@@ -186,17 +164,11 @@ def load(
             left out with a warning.
         skip_mismatch: whether to take what fits and warn about all else.
         allow_nan: whether NaN may be in it.
+        skipped: layers that keep what they have.
 
     Raises:
         ValueError: what does not fit, in a list; nothing was changed.
     """
-    plan = Plan(model, weights, optimizer)
-    report = plan.report
-    only_optimizer = not (plan.missing or plan.different or plan.extra)
-    if report and not skip_mismatch and (optimizer or not only_optimizer):
-        raise ValueError(f"{weights.name} does not fit the model.\n{report}")
-    if report:
-        warnings.warn(
-            f"{weights.name}: not all of it was loaded.\n{report}", UserWarning, stacklevel=4
-        )
+    plan = Plan(model, weights, optimizer, skipped)
+    plan.settle(skip_mismatch, optimizer, plan.hint)
     plan.carry_out(allow_nan)
