@@ -1,13 +1,16 @@
-"""The persistent compilation cache: what was compiled once is read back the next time.
+"""Where programs run, and the cache of compiled ones: what was compiled once is read back.
 
-It is JAX's own cache, put into the user's cache folder, bounded in size and guarded by a
+The cache is JAX's own, put into the user's cache folder, bounded in size and guarded by a
 file lock so that parallel processes neither tear nor miss an entry. A damaged entry is
 compiled anew. Set TALWEG_COMPILE_CACHE to another folder, or to "off".
 """
 
+import contextlib
 import functools
 import os
 import sys
+from collections.abc import Generator
+from contextvars import ContextVar
 from pathlib import Path
 
 import jax
@@ -15,6 +18,28 @@ import jax
 # Bytes; the least recently used entries go first. At every new entry JAX looks at all
 # files, which takes a tenth of a second for the 30,000 that a gigabyte of small ones are.
 _LIMIT = 1 << 28
+
+_leaves_here: ContextVar[bool] = ContextVar("talweg_leaves_here", default=False)
+
+
+@contextlib.contextmanager
+def for_any_platform() -> Generator[None]:
+    """Until the block ends, what is traced is to run elsewhere: on whatever it is loaded on."""
+    token = _leaves_here.set(True)
+    try:
+        yield
+    finally:
+        _leaves_here.reset(token)
+
+
+def runs_on_cpu() -> bool:
+    """Whether what is traced now runs on this machine's CPU, so that it may be written for it.
+
+    >>> with for_any_platform():
+    ...     runs_on_cpu()
+    False
+    """
+    return jax.default_backend() == "cpu" and not _leaves_here.get()
 
 
 def default_folder() -> Path:

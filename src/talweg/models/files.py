@@ -5,14 +5,14 @@ What they do is in `talweg.saving`, which is imported when one of them is called
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jax
 
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import Layer
-from talweg.layers.calling import as_shape, is_shape
+from talweg.layers.building import as_shape, is_shape
 from talweg.layers.context import call_context
 from talweg.models.functional_config import KEYS, graph_from_config
 from talweg.ops.keras_tensor import KerasTensor
@@ -22,6 +22,9 @@ Path = str | os.PathLike[str]
 
 class Filed(Layer):
     """The part of `Model` that is written to files and read from them."""
+
+    # Shapes and types of what a model without a graph was first called with.
+    _first_call: Any = None
 
     def save(self, filepath: Path, overwrite: bool = True, zipped: bool | None = None) -> None:
         """Write the model as a `.keras` file: config, weights, optimizer.
@@ -37,34 +40,60 @@ class Filed(Layer):
         """
         save_model(self, filepath, overwrite=overwrite, zipped=zipped)
 
-    def save_weights(self, filepath: Path, overwrite: bool = True) -> None:
-        """Write weights and optimizer as a `.weights.h5` file.
+    def save_weights(
+        self, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None
+    ) -> None:
+        """Write the weights as a `.weights.h5` or `.safetensors` file.
 
         Args:
-            filepath: a name that ends in ".weights.h5".
+            filepath: a name that ends in ".weights.h5": weights and the optimizer's state, for
+                Keras; or in ".safetensors": weights alone by their paths, for PyTorch, NumPy and
+                others. The latter needs `pip install "talweg[exchange]"`.
             overwrite: whether a file of that name is replaced; else it is an error.
+            max_shard_size: None; Keras can write several files of so many gigabytes.
+
+        Raises:
+            ValueError: another ending; a model without weights.
         """
         from talweg.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite)
+        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
 
     def load_weights(
-        self, filepath: Path, skip_mismatch: bool = False, allow_nan: bool = False, **_: Any
+        self,
+        filepath: Path,
+        skip_mismatch: bool = False,
+        allow_nan: bool = False,
+        by_name: bool = False,
+        objects_to_skip: Iterable[Layer] | None = None,
     ) -> None:
-        """Take the weights from a `.weights.h5` or `.keras` file.
+        """Take the weights from a file, and the state of the optimizer where it fits.
+
+        `.weights.h5`, `.keras` and `.h5` files are read by the places of the layers in the
+        model, `.safetensors` files by the paths of the variables.
 
         Args:
             filepath: the file.
             skip_mismatch: whether to take what fits and to warn about all else.
             allow_nan: whether weights may be NaN.
+            by_name: for `.h5` files of older versions and `.safetensors`: whether to fill only
+                what has a name that the file knows, and to leave the rest alone.
+            objects_to_skip: for `.weights.h5` and `.keras` files: layers that keep their weights.
 
         Raises:
-            ValueError: with a list of what is missing, left over or of another shape. The
-                model's weights are then what they were.
+            ValueError: with a list of what is missing, left over or of another shape or type.
+                The weights are then what they were.
         """
         from talweg.saving import load_weights
 
-        load_weights(self, filepath, skip_mismatch=skip_mismatch, allow_nan=allow_nan)
+        load_weights(
+            self,
+            filepath,
+            skip_mismatch=skip_mismatch,
+            allow_nan=allow_nan,
+            by_name=by_name,
+            objects_to_skip=objects_to_skip,
+        )
 
     def backup_state(self, filepath: Path, told: Mapping[str, Any]) -> None:
         """Write all that training moves, and what else is to be known; for `restore_state`.
@@ -95,6 +124,39 @@ class Filed(Layer):
         """
         return json.dumps(self._record(), **options)
 
+    def export(
+        self,
+        filepath: Path,
+        format: str = "onnx",
+        verbose: bool | None = None,
+        input_signature: Any = None,
+        **kwargs: Any,
+    ) -> None:
+        """Write the model, in inference mode and with its weights, for other runtimes.
+
+        The file takes any number of rows. It is run and compared with the model before it
+        replaces one of the same name.
+
+        Args:
+            filepath: where to.
+            format: "onnx" for onnxruntime, on every system and from every language; or
+                "stablehlo", which `jax.export.deserialize` reads without talweg.
+            verbose: whether a line says what was written, and one for each input and output.
+            input_signature: the inputs as InputSpecs, KerasTensors or example arrays in a
+                list; None in a shape leaves that size open. Needed where the model has no
+                Input and was never called.
+            kwargs: `verify=False` to trust the conversion; `opset_version` (21) of ONNX;
+                `platforms` of StableHLO ("cpu", "cuda", "rocm", "tpu").
+
+        Raises:
+            ValueError: another format; inputs that nobody told; a layer that the format
+                cannot carry, or that changes a variable at inference. Nothing is written.
+            MissingExtraError: jax2onnx is not installed; `pip install "talweg[export]"`.
+        """
+        from talweg.export import export_model
+
+        export_model(self, filepath, format, verbose, input_signature, **kwargs)
+
     def _record(self) -> dict[str, Any]:
         """The model as a record: class, config, the shapes it is built for, compile's arguments."""
         record = serialize_keras_object(self)
@@ -111,6 +173,10 @@ class Filed(Layer):
         leaves = jax.tree.leaves(first)
         if not self.built and leaves and all(hasattr(leaf, "shape") for leaf in leaves):
             shape = jax.tree.map(lambda leaf: tuple(leaf.shape), first)
+            if all(hasattr(leaf, "shape") for leaf in jax.tree.leaves(args)):
+                self._first_call = jax.tree.map(
+                    lambda leaf: KerasTensor(leaf.shape, leaf.dtype), args
+                )
             super()._maybe_build(args, kwargs)
             self._build_shape = self._build_shape or shape
             return
