@@ -3,12 +3,13 @@
 import importlib
 import sys
 
+import numpy as np
 import pytest
 
 import talweg
 import talweg.compat
 from talweg import backend, initializers, layers, losses, models, optimizers, regularizers, utils
-from talweg.compat import facade, names
+from talweg.compat import facade, names, text  # noqa: F401 - named by path below
 
 pytestmark = pytest.mark.usefixtures("hook")
 
@@ -52,6 +53,11 @@ def run(statement):
         ("import tensorflow as tf; it = tf.keras.layers.Dense", layers.Dense),
         ("import tensorflow as tf; it = tf.optimizers.Adam", optimizers.Adam),
         ("import tensorflow.compat.v2 as tf; it = tf.keras.Sequential", models.Sequential),
+        ("from keras.preprocessing.sequence import pad_sequences as it", utils.pad_sequences),
+        ("from tensorflow.keras.preprocessing.image import load_img as it", utils.load_img),
+        ("import keras; it = keras.preprocessing.image_dataset_from_directory",
+         utils.image_dataset_from_directory),
+        ("import keras; it = keras.preprocessing.text.Tokenizer", talweg.compat.text.Tokenizer),
         ("from keras.saving import register_keras_serializable as it",
          utils.register_keras_serializable),
     ],
@@ -86,6 +92,8 @@ def test_star_imports_bring_the_layers():
         ("import tensorflow as tf; tf.GradientTape()", AttributeError, "jax.value_and_grad"),
         ("import tensorflow as tf; tf.keras.layers.Desne", AttributeError, "keras.layers.Dense"),
         ("import tensorflow as tf; tf.compat.v1.Session", AttributeError, "no sessions"),
+        ("from keras.preprocessing.image import ImageDataGenerator", ImportError, "RandomFlip"),
+        ("from keras.preprocessing.text import Tokeniser", ImportError, "text.Tokenizer"),
         ("from tensorflow.keras.layers import Dens", ImportError, "keras.layers.Dens"),
         ("import keras.layers.Dense", ImportError, "from keras.layers import Dense"),
     ],
@@ -167,3 +175,27 @@ def test_decay_of_keras_2_is_its_schedule():
         pytest.raises(ValueError, match="beside a schedule"),
     ):
         optimizers.SGD(talweg.schedules.CosineDecay(0.1, 10), decay=0.5)
+
+
+def test_reset_states_of_a_model_reaches_its_stateful_layers():
+    model = models.Sequential(
+        [talweg.Input(batch_shape=(1, 2, 1)), layers.SimpleRNN(2, stateful=True)]
+    )
+    x = np.ones((1, 2, 1), "float32")
+    first, second = (model.predict(x, verbose=0) for _ in range(2))
+    model.reset_states()
+    again = model.predict(x, verbose=0)
+    assert not np.allclose(first, second)
+    np.testing.assert_array_equal(first, again)
+
+
+def test_a_step_in_the_style_of_tensorflow_is_refused_with_the_style_of_jax():
+    class Taped(models.Model):
+        def train_step(self, data):
+            return {}
+
+    inputs = talweg.Input((3,))
+    model = Taped(inputs, layers.Dense(1)(inputs))
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match=r"write train_step\(self, state, data\)"):
+        model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)

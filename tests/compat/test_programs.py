@@ -1,5 +1,13 @@
-"""Whole programs in tests/programs, unchanged, on talweg; where they can, on Keras too."""
+"""Whole programs in tests/programs, unchanged, on talweg; where they can, as on Keras too.
 
+Keras's lines are recorded in tests/goldens/programs.json. Both sides start from the same
+weights and go through the rows in the same order (tests/goldens/steady.py), so that the
+numbers are compared to the digits that a program prints.
+"""
+
+import importlib
+import importlib.util
+import json
 import os
 import pathlib
 import subprocess
@@ -7,9 +15,17 @@ import sys
 
 import pytest
 
+from goldens.make_programs import recorded
+from goldens.program_cases import QUICK, REFERENCES, WITH_TENSORFLOW
+from goldens.steady import SEED, differences, lines, steady, store_data
 from talweg.compat import run_script
 
 PROGRAMS = pathlib.Path(__file__).parent.parent / "programs"
+GOLDENS = json.loads(
+    (pathlib.Path(__file__).parent.parent / "goldens" / "programs.json").read_text()
+)["programs"]
+
+pytestmark = pytest.mark.filterwarnings("ignore")
 
 
 def facts(text):
@@ -22,27 +38,20 @@ def facts(text):
     return found
 
 
-def alone(*command):
-    """What a command prints in a process of its own."""
-    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_COMPILATION_CACHE_DIR": _CACHE}
-    done = subprocess.run(
-        [sys.executable, *map(str, command)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=PROGRAMS,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-_CACHE = os.environ.get("TALWEG_TEST_CACHE", "/tmp/talweg-test-cache")
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A cache with small files in the place of the data sets."""
+    home = tmp_path_factory.mktemp("keras")
+    store_data(home)
+    return home
 
 
 @pytest.fixture
-def program(hook, capsys):
-    """Runs a program in this process and returns what it prints."""
+def program(hook, capsys, data, monkeypatch, tmp_path):
+    """Runs a program in this process, on its own draws, and returns what it prints."""
+    monkeypatch.setenv("KERAS_HOME", str(data))
+    monkeypatch.setattr("talweg.data.download.validated", lambda *_: True)
+    monkeypatch.chdir(tmp_path)
 
     def run(name, *arguments):
         capsys.readouterr()
@@ -54,46 +63,104 @@ def program(hook, capsys):
     return run
 
 
-pytestmark = pytest.mark.filterwarnings("ignore")
+@pytest.fixture
+def steadily(program, monkeypatch):
+    """The same under the draws that the recorded runs had."""
+    monkeypatch.setattr("talweg.core.random.draw_seed", lambda: SEED)
+    keras, tensorflow = map(importlib.import_module, ("keras", "tensorflow"))
+    with steady(keras, tensorflow.data.Dataset):
+        yield program
 
 
-COMPARED = {
-    "first_network": ((), {"loss": 0.15, "accuracy": 0.07}),
-    "keras3_custom": (
-        ("--epochs", "5"),
-        {"epochs": 0, "mae": 0.1, "parameters": 0, "units": 0},
-    ),
-}
-
-# Keras takes seconds to import: once for all programs.
-_ON_KERAS = """
-import runpy, sys
-for program in sys.argv[1:]:
-    sys.argv = program.split()
-    runpy.run_path(sys.argv[0], run_name="__main__")
-    print("NEXT")
-"""
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name in QUICK else [pytest.mark.battery])
+        for name in REFERENCES
+    ],
+)
+def test_a_program_says_on_talweg_what_it_says_on_keras(name, steadily):
+    assert differences(lines(steadily(name)), lines("\n".join(GOLDENS[name]["lines"]))) == []
 
 
-@pytest.fixture(scope="module")
-def on_keras():
-    commands = [f"{name}.py " + " ".join(arguments) for name, (arguments, _) in COMPARED.items()]
-    shown = alone("-c", _ON_KERAS, *commands).split("NEXT\n")
-    return dict(zip(COMPARED, shown, strict=False))
+@pytest.mark.battery
+@pytest.mark.parametrize("name", [name for name, kind in REFERENCES.items() if kind == "keras"])
+def test_what_is_recorded_is_what_keras_says_today(name):
+    if name in WITH_TENSORFLOW and importlib.util.find_spec("tensorflow") is None:
+        pytest.skip("tensorflow is not installed")
+    assert differences(recorded(sys.executable, name, "keras"), GOLDENS[name]["lines"]) == []
 
 
-@pytest.mark.parametrize("name", COMPARED)
-def test_a_program_gives_on_talweg_roughly_what_it_gives_on_keras(name, on_keras):
-    arguments, compared = COMPARED[name]
-    ours = facts(alone("-m", "talweg", f"{name}.py", *arguments))
-    theirs = facts(on_keras[name])
-    for key, tolerance in compared.items():
-        assert float(ours[key]) == pytest.approx(float(theirs[key]), abs=tolerance), key
+@pytest.mark.parity
+@pytest.mark.parametrize("name", [name for name, kind in REFERENCES.items() if kind != "keras"])
+def test_what_is_recorded_is_what_keras_on_tensorflow_says_today(name):
+    for module in ("tensorflow", "tf_keras") if REFERENCES[name] == "keras2" else ("tensorflow",):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed")
+    shown = recorded(sys.executable, name, REFERENCES[name])
+    assert differences(shown, lines("\n".join(GOLDENS[name]["lines"]))) == []
 
 
-def test_every_program_is_run_by_a_test():
+def test_every_program_is_run_by_a_test_and_every_recorded_one_is_there():
     text = pathlib.Path(__file__).read_text()
-    assert [path.stem for path in PROGRAMS.glob("*.py") if f'"{path.stem}"' not in text] == []
+    programs = {path.stem for path in PROGRAMS.glob("*.py")}
+    assert {name for name in programs if f'"{name}"' not in text} - set(REFERENCES) == set()
+    assert set(GOLDENS) == set(REFERENCES)
+    assert set(REFERENCES) | set(QUICK) <= programs
+    assert {name: golden["kind"] for name, golden in GOLDENS.items()} == REFERENCES
+
+
+def test_a_comparison_sees_other_words_and_other_numbers():
+    assert differences(["loss 0.5001 a"], ["loss 0.5 a"]) == []
+    assert differences(["[1.0, 2.5]", "x 3e-4"], ["[1.0, 2.51]", "x 3e-4"]) != []
+    assert differences(["loss 0.5"], ["lost 0.5"]) != []
+    assert differences(["loss 0.5"], ["loss 0.5", "mae 1"]) != []
+    assert lines("Epoch 1/2\nloss 1\n\n3/3 - 0s - 9ms/step\n") == ["loss 1"]
+
+
+def test_python_m_talweg_runs_a_program_in_a_process_of_its_own():
+    command = [sys.executable, "-m", "talweg", "keras3_custom.py", "--epochs", "2"]
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, check=False, cwd=PROGRAMS
+    )
+    assert done.returncode == 0, done.stderr
+    assert facts(done.stdout)["epochs"] == "2"
+    assert facts(done.stdout)["units"] == "24"
+
+
+def test_a_tape_is_refused_with_the_lines_that_take_its_place(hook, capsys):
+    path = PROGRAMS / "gradient_tape"
+    assert run_script(str(path.with_suffix(".py"))) == 1
+    shown = capsys.readouterr().err
+    assert "jax.value_and_grad(loss_of, has_aux=True)" in shown
+    assert "line 12, in <module>\n    with tf.GradientTape() as tape" in shown
+
+
+def test_the_lines_that_take_the_place_of_a_tape_train(hook):
+    import jax
+    import keras
+    import numpy as np
+
+    from talweg.compat.names import GRADIENTS
+
+    indented = GRADIENTS.partition("\n\nwrite\n\n")[2].rpartition("\n\nor leave")[0]
+    code = "\n".join(line.removeprefix("    ") for line in indented.splitlines())
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)]
+    )
+    x = np.random.default_rng(0).normal(size=(64, 3)).astype("float32")
+    space = {
+        "jax": jax, "model": model, "loss_fn": keras.losses.MeanSquaredError(),
+        "optimizer": keras.optimizers.SGD(0.1), "x": x, "y": x[:, :1] * 2 + 1,
+    }  # fmt: skip
+    first = [v.numpy() for v in model.variables]
+    losses = []
+    for _ in range(20):
+        exec(code, space)
+        losses.append(float(space["loss"]))
+    assert losses[-1] < 0.3 * losses[0]
+    assert all((a != v.numpy()).any() for a, v in zip(first, model.variables, strict=True))
 
 
 def test_a_rate_set_by_hand_while_it_trains_acts_at_the_next_epoch(program):
@@ -110,6 +177,7 @@ def test_schedules_are_followed(program):
     assert (piecewise, cosine) == (0.001, 0.0)
 
 
+@pytest.mark.battery
 def test_callbacks_lower_the_rate(program):
     got = facts(program("rate_by_callback"))
     assert got["first rate"] == "0.01"
@@ -118,6 +186,7 @@ def test_callbacks_lower_the_rate(program):
     assert float(got["rate after"]) == pytest.approx(0.1 * 2.718281828**-0.3, rel=1e-3)
 
 
+@pytest.mark.battery
 def test_keras_2_of_2017_learns_its_digits(program):
     got = facts(program("keras2_digits"))
     assert float(got["accuracy"]) > 0.9

@@ -214,14 +214,82 @@ def test_datasets_batch_shuffle_and_map_like_tensorflows(tf):
 
 
 def test_datasets_refuse_what_they_lack_by_name(tf):
-    with pytest.raises(AttributeError, match=r"no 'window'.*from_tensor_slices"):
-        tf.data.Dataset.range(3).window(2)
+    with pytest.raises(AttributeError, match=r"no 'group_by_window'.*from_tensor_slices"):
+        tf.data.Dataset.range(3).group_by_window(2)
     with pytest.raises(AttributeError, match="no 'list_files'"):
         tf.data.Dataset.list_files("*")
     with pytest.raises(ValueError, match="one length"):
         tf.data.Dataset.from_tensor_slices(([1], [1, 2]))
     with pytest.raises(ValueError, match="positive"):
         tf.data.Dataset.range(3).batch(0)
+
+
+def numbers(dataset):
+    return [np.asarray(element).tolist() for element in dataset]
+
+
+def test_windows_are_cut_as_tensorflow_documents(tf):
+    data = tf.data.Dataset.range(7)
+    windows = [numbers(window) for window in data.window(3)]
+    assert windows == [[0, 1, 2], [3, 4, 5], [6]]
+    assert len(data.window(3)) == 3
+    windows = data.window(3, shift=1, stride=2, drop_remainder=True)
+    assert [numbers(window) for window in windows] == [[0, 2, 4], [1, 3, 5], [2, 4, 6]]
+    assert len(windows) == 3
+    assert [numbers(window) for window in data.window(2, shift=3)] == [[0, 1], [3, 4], [6]]
+    pairs = tf.data.Dataset.from_tensor_slices((np.arange(4), np.arange(4) * 10)).window(2)
+    assert [(numbers(x), numbers(y)) for x, y in pairs] == [([0, 1], [0, 10]), ([2, 3], [20, 30])]
+    zipped = pairs.flat_map(lambda x, y: tf.data.Dataset.zip((x.batch(2), y.batch(2))))
+    assert [(x.tolist(), y.tolist()) for x, y in zipped] == [([0, 1], [0, 10]), ([2, 3], [20, 30])]
+    with pytest.raises(ValueError, match="shift"):
+        data.window(2, shift=0)
+
+
+def test_datasets_are_joined_interleaved_reduced_and_padded(tf):
+    Dataset = tf.data.Dataset
+    assert numbers(Dataset.range(2).concatenate(Dataset.range(5, 7))) == [0, 1, 5, 6]
+    assert len(Dataset.range(2).concatenate(Dataset.range(5, 7))) == 4
+    # The example of tf.data's documentation, with its order.
+    turns = Dataset.range(1, 6).interleave(
+        lambda x: Dataset.from_tensors(x).repeat(6), cycle_length=2, block_length=4
+    )
+    documented = [1] * 4 + [2] * 4 + [1] * 2 + [2] * 2 + [3] * 4 + [4] * 4 + [3] * 2 + [4] * 2
+    assert numbers(turns) == documented + [5] * 6
+    assert int(Dataset.range(5).reduce(0, lambda total, n: total + n)) == 10
+    ragged = Dataset.from_generator(lambda: iter([[1], [2, 3], [4, 5, 6]]))
+    assert numbers(ragged.padded_batch(2)) == [[[1, 0], [2, 3]], [[4, 5, 6]]]
+    assert numbers(ragged.padded_batch(3, padded_shapes=(4,), padding_values=9))[0][0] == [
+        1,
+        9,
+        9,
+        9,
+    ]
+    assert numbers(Dataset.range(3).apply(lambda data: data.batch(2))) == [[0, 1], [2]]
+
+
+def test_elements_have_the_methods_of_tensors_and_train(tf):
+    data = tf.data.Dataset.from_tensor_slices((np.eye(3, dtype="float32"), [0, 1, 2]))
+    for x, label in data.take(1):
+        assert type(x.numpy()) is np.ndarray
+        assert label.numpy() == 0
+        assert x[0].numpy() == 1.0
+        assert x.shape == (3,)
+    words = tf.data.Dataset.from_tensor_slices(["one", "two"])
+    assert [word.numpy().decode() for word in words] == ["one", "two"]
+    assert [type(x) for x in tf.data.Dataset.range(1).as_numpy_iterator()] == [np.int64]
+    assert data.batch(2).element_spec[0].shape == (2, 3)
+
+
+def test_an_endless_dataset_needs_a_number_of_steps(tf):
+    data = tf.data.Dataset.from_tensor_slices((np.ones((6, 2)), np.ones((6, 1))))
+    endless = data.repeat().batch(2)
+    assert int(endless.cardinality()) == tf.data.INFINITE_CARDINALITY
+    assert int(data.filter(lambda x, y: True).cardinality()) == tf.data.UNKNOWN_CARDINALITY
+    model = models.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="steps_per_epoch"):
+        model.fit(endless, verbose=0)
+    assert len(model.fit(endless, steps_per_epoch=4, verbose=0).history["loss"]) == 1
 
 
 def test_the_old_backend_keeps_its_defaults(hook):

@@ -3,7 +3,7 @@ import numpy as np
 
 np.random.seed(1)
 X = np.random.rand(500, 6)
-y = (X.sum(axis=1, keepdims=True) > 3).astype(int)
+y = (X.sum(axis=1, keepdims=True) > 3).astype('float32')
 
 from tensorflow.keras import backend as K
 from tensorflow.keras.layers import Dense

@@ -12,6 +12,7 @@ from typing import Any
 import talweg
 from talweg.compat import names
 from talweg.core import serialization
+from talweg.core.absent import remedy
 
 ROOTS = ("keras", "tensorflow")
 _TENSORFLOW = "talweg.compat.tensorflow"
@@ -110,6 +111,9 @@ def missing(path: str, name: str) -> str:
     instead = [known for known in names.INSTEAD if f"{wanted}.".startswith(known + ".")]
     if instead:
         return f"{message} {names.INSTEAD[max(instead, key=len)]}"
+    left_out = remedy(wanted)
+    if left_out is not None:
+        return f"{message} {left_out}"
     return f"{message} {_nearest(module, name)}"
 
 

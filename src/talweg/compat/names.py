@@ -4,6 +4,29 @@ The rule needs no table: `keras.X.Y` is `talweg.X.Y`, and `tensorflow.X` is
 `talweg.compat.tensorflow.X`. Here stand the exceptions only.
 """
 
+# What to write in the place of a tape, line by line.
+GRADIENTS = """Gradients come from JAX, of a function of the weights. In the place of
+
+    with tf.GradientTape() as tape:
+        loss = loss_fn(y, model(x, training=True))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+
+write
+
+    def loss_of(trainable, fixed, x, y):
+        y_pred, fixed = model.stateless_call(trainable, fixed, x, training=True)
+        return loss_fn(y, y_pred), fixed
+
+    trainable = [v.value for v in model.trainable_variables]
+    fixed = [v.value for v in model.non_trainable_variables]
+    (loss, fixed), gradients = jax.value_and_grad(loss_of, has_aux=True)(trainable, fixed, x, y)
+    optimizer.apply_gradients(zip(gradients, model.trainable_variables))
+    for v, value in zip(model.non_trainable_variables, fixed):
+        v.assign(value)
+
+or leave the loop to fit() and override compute_loss, or train_step(state, data)."""
+
 # Modules under another path, by prefix: the longest that fits is replaced.
 MOVED = {
     "keras.api": "keras",
@@ -60,6 +83,9 @@ ALSO = {
     "keras.config": ("talweg.core.config", "talweg.core.dtypes"),
     "keras.dtype_policies": ("talweg.core.dtypes",),
     "keras.mixed_precision": ("talweg.core.dtypes",),
+    "keras.preprocessing": ("talweg.compat.series",),
+    "keras.preprocessing.sequence": ("talweg.compat.series",),
+    "keras.preprocessing.text": ("talweg.compat.text",),
     "keras.saving": ("talweg.core.serialization",),
 }
 
@@ -92,13 +118,13 @@ INSTEAD = {
     "keras.backend.set_session": "There are no sessions: leave the line out.",
     "keras.backend.tf": "Write import tensorflow as tf.",
     "keras.layers.Merge": "The layers are Add, Concatenate, Multiply, … of keras.layers.",
-    "keras.preprocessing": "Make arrays with NumPy first and give them to fit().",
+    "keras.preprocessing.image.ImageDataGenerator": (
+        "Read folders with keras.utils.image_dataset_from_directory, and begin the model with the "
+        "layers Rescaling, RandomFlip, RandomRotation, RandomTranslation, RandomZoom."
+    ),
     "keras.utils.multi_gpu_model": "Leave it out.",
     "keras.wrappers": "Cross-validation over optimizers and rates is talweg.compare.",
-    "tensorflow.GradientTape": (
-        "Gradients come from JAX: jax.value_and_grad(loss)(weights), or override "
-        "Model.train_step(state, data)."
-    ),
+    "tensorflow.GradientTape": GRADIENTS,
     "tensorflow.Session": "There are no sessions: values are there at once.",
     "tensorflow.contrib": "It left TensorFlow at version 2.",
     "tensorflow.data.TFRecordDataset": "Read the records yourself and give arrays to fit().",

@@ -45,6 +45,8 @@ def enable() -> None:
     for name, remedy in _GONE.items():
         if not hasattr(Model, name):
             _put(Model, name, _Gone(name, remedy))
+    if not hasattr(Model, "reset_states"):
+        _put(Model, "reset_states", _reset_states)
     _put(Optimizer, "__init__", _with_decay(Optimizer.__init__))
     _put(type(jnp.zeros(())), "numpy", _numpy)
 
@@ -62,6 +64,13 @@ def disable() -> None:
 def _put(cls: type, name: str, value: Any) -> None:
     _before[cls, name] = vars(cls).get(name, _ABSENT)
     setattr(cls, name, value)
+
+
+def _reset_states(model: Model) -> None:
+    """Keras 2's `model.reset_states()`: stateful recurrent layers begin anew."""
+    for layer in model.layers:
+        if hasattr(layer, "reset_states"):
+            layer.reset_states()
 
 
 def _numpy(array: jax.Array) -> np.ndarray:

@@ -34,11 +34,18 @@ class StreamBatches:
         steps: steps per epoch; the pass over the source then goes on across epochs.
         shuffle: whether a PyDataset's batches come in a new order each pass.
         seed: of that order.
+
+    Raises:
+        ValueError: the source says that it has no end, and `steps` is None.
     """
 
     def __init__(
         self, source: Any, steps: int | None = None, shuffle: bool | str = False, seed: int = 0
     ):
+        if steps is None and _endless(source):
+            raise errors.invalid(
+                "The data", "steps_per_epoch (or steps)", "given where it has no end", None
+            )
         self.source = source
         self.shuffle = shuffle
         self.seed = seed
@@ -168,6 +175,11 @@ def _length(source: Any) -> int | None:
         return len(source)
     except TypeError:
         return None
+
+
+def _endless(source: Any) -> bool:
+    """Whether a data set says, as those of tf.data do, that it has no end."""
+    return hasattr(source, "cardinality") and int(source.cardinality()) == -1
 
 
 def _shapes(sample: Sample) -> list[Any]:

@@ -10,7 +10,7 @@ import builtins
 import contextlib
 import logging as _logging
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -54,6 +54,7 @@ from talweg.compat.tensorflow._arrays import (
     zeros,
     zeros_like,
 )
+from talweg.compat.tensorflow._elements import TensorSpec
 from talweg.compat.tensorflow.linalg import (
     clip_by_global_norm,
     clip_by_norm,
@@ -174,14 +175,6 @@ class Variable(variables.Variable, metaclass=_AnyVariable):
         value = initial_value() if callable(initial_value) else initial_value
         super().__init__(value, dtype=dtype, trainable=trainable is not False, name=name)
         self.constraint = constraint
-
-
-class TensorSpec(NamedTuple):
-    """The shape and type of a tensor; `tf.function` takes it and needs none."""
-
-    shape: Any
-    dtype: Any = float32
-    name: str | None = None
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Any:

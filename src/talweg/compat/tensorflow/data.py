@@ -7,13 +7,17 @@ from typing import Any
 import jax
 import numpy as np
 
+from talweg.compat.tensorflow import _elements
+from talweg.compat.tensorflow._rearranging import AUTOTUNE, ENDLESS, Rearranging
 from talweg.core import errors
 from talweg.core.random import draw_seed, host_generator
 
-AUTOTUNE = -1
 UNKNOWN_CARDINALITY = -2
 INFINITE_CARDINALITY = -1
-_METHODS = "batch cache enumerate filter map prefetch repeat shard shuffle skip take unbatch"
+_METHODS = (
+    "apply batch cache concatenate enumerate filter flat_map interleave map padded_batch prefetch "
+    "reduce repeat shard shuffle skip take unbatch window"
+)
 
 
 class _Named(type):
@@ -23,16 +27,18 @@ class _Named(type):
         raise AttributeError(_unknown(name), name=name, obj=None)
 
 
-class Dataset(metaclass=_Named):
+class Dataset(Rearranging, metaclass=_Named):
     """A sequence of elements, made anew at each iteration.
 
     A dataset over arrays passes row numbers along until rows are asked for, so that
-    shuffling and batching cost one gather per batch.
+    shuffling and batching cost one gather per batch. The elements are NumPy arrays with
+    TensorFlow's method `numpy()`; functions are given them one by one and run as they are
+    written, with the functions of NumPy, of Python or of `tf`.
 
     Args:
         elements: makes an iterator of elements, or of row numbers.
         pick: from a row number, or an array of them, to the rows; None for plain elements.
-        length: how many elements; None where it is not known.
+        length: how many elements; None where it is not known, infinity without an end.
 
     >>> data = Dataset.from_tensor_slices(([1, 2, 3], [0, 1, 0])).batch(2)
     >>> [x.tolist() for x, y in data]
@@ -43,7 +49,7 @@ class Dataset(metaclass=_Named):
         self,
         elements: Callable[[], Iterator[Any]],
         pick: Callable[[Any], Any] | None = None,
-        length: int | None = None,
+        length: Any = None,
     ):
         self._elements = elements
         self._pick = pick
@@ -72,12 +78,13 @@ class Dataset(metaclass=_Named):
     @classmethod
     def from_tensors(cls, tensors: Any, name: Any = None) -> "Dataset":
         """One element: the tensors as they are."""
-        return cls(lambda: iter([tensors]), None, 1)
+        element = _elements.arrays(tensors)
+        return cls(lambda: iter([element]), None, 1)
 
     @classmethod
     def from_generator(cls, generator: Callable[..., Any], *_: Any, **__: Any) -> "Dataset":
         """What a function without arguments yields."""
-        return cls(lambda: iter(generator()))
+        return cls(lambda: map(_elements.arrays, generator()))
 
     @classmethod
     def range(cls, *args: int, **_: Any) -> "Dataset":
@@ -93,20 +100,28 @@ class Dataset(metaclass=_Named):
         known = None if None in lengths else min(lengths)
         return cls(lambda: iter(zip(*parts, strict=False)), None, known)
 
-    def __iter__(self) -> Iterator[Any]:
+    def as_numpy_iterator(self) -> Iterator[Any]:
+        """The elements as plain NumPy arrays."""
         elements = self._elements()
         return elements if self._pick is None else map(self._pick, elements)
 
-    as_numpy_iterator = __iter__
+    def __iter__(self) -> Iterator[Any]:
+        return map(_elements.worn, self.as_numpy_iterator())
+
+    @property
+    def element_spec(self) -> Any:
+        """The shape and type of the first element."""
+        return _elements.spec(next(self.as_numpy_iterator()))
 
     def __len__(self) -> int:
-        if self._length is None:
-            raise TypeError("The number of elements of this dataset is not known.")
+        if self._length in (None, ENDLESS):
+            raise TypeError("This dataset has no end, or its number of elements is not known.")
         return self._length
 
     def cardinality(self) -> np.int64:
-        """The number of elements, -2 where it is not known."""
-        return np.int64(UNKNOWN_CARDINALITY if self._length is None else self._length)
+        """The number of elements, -2 where it is not known, -1 where there is no end."""
+        named = {None: UNKNOWN_CARDINALITY, ENDLESS: INFINITE_CARDINALITY}
+        return np.int64(named.get(self._length, self._length))
 
     def batch(
         self,
@@ -125,10 +140,10 @@ class Dataset(metaclass=_Named):
             elements = self._elements()
             while run := list(islice(elements, batch_size)):
                 if len(run) == batch_size or not drop_remainder:
-                    yield _stack(run) if pick is None else pick(np.asarray(run))
+                    yield _elements.stack(run) if pick is None else pick(_elements.run_of(run))
 
         length = self._length
-        if length is not None:
+        if length not in (None, ENDLESS):
             length = length // batch_size if drop_remainder else -(-length // batch_size)
         return Dataset(batches, None, length)
 
@@ -137,7 +152,7 @@ class Dataset(metaclass=_Named):
 
         def rows() -> Iterator[Any]:
             for batch in self:
-                yield from Dataset.from_tensor_slices(batch)
+                yield from Dataset.from_tensor_slices(batch).as_numpy_iterator()
 
         return Dataset(rows)
 
@@ -171,7 +186,7 @@ class Dataset(metaclass=_Named):
             times = iter(int, 1) if endless else range(int(count or 0))
             return chain.from_iterable(self._elements() for _ in times)
 
-        length = None if endless or self._length is None else self._length * int(count or 0)
+        length = ENDLESS if endless else self._length and self._length * int(count or 0)
         return Dataset(repeated, self._pick, length)
 
     def take(self, count: int, name: Any = None) -> "Dataset":
@@ -188,27 +203,27 @@ class Dataset(metaclass=_Named):
 
     def shard(self, num_shards: int, index: int, name: Any = None) -> "Dataset":
         """Every `num_shards`-th element, from `index` on."""
-        length = None if self._length is None else len(range(index, self._length, num_shards))
+        length = self._length
+        if length not in (None, ENDLESS):
+            length = len(range(index, length, num_shards))
         return Dataset(
             lambda: islice(self._elements(), index, None, num_shards), self._pick, length
         )
 
     def map(self, map_func: Callable[..., Any], *_: Any, **__: Any) -> "Dataset":
         """`map_func` of each element; a tuple's parts come as its arguments."""
-
-        def mapped() -> Iterator[Any]:
-            for element in self:
-                yield map_func(*element) if isinstance(element, tuple) else map_func(element)
-
-        return Dataset(mapped, None, self._length)
+        return Dataset(
+            lambda: (_elements.arrays(_elements.call(map_func, element)) for element in self),
+            None,
+            self._length,
+        )
 
     def filter(self, predicate: Callable[..., Any], name: Any = None) -> "Dataset":
         """The elements for which `predicate` holds."""
 
         def kept() -> Iterator[Any]:
             for element in self:
-                arguments = element if isinstance(element, tuple) else (element,)
-                if bool(predicate(*arguments)):
+                if bool(_elements.call(predicate, element)):
                     yield element
 
         return Dataset(kept)
@@ -255,10 +270,6 @@ def _unknown(name: str) -> str:
 
 def _is_rows(value: Any) -> bool:
     return isinstance(value, list) or hasattr(value, "iloc")
-
-
-def _stack(elements: list[Any]) -> Any:
-    return jax.tree.map(lambda *leaves: np.stack([np.asarray(leaf) for leaf in leaves]), *elements)
 
 
 __all__ = ["AUTOTUNE", "INFINITE_CARDINALITY", "UNKNOWN_CARDINALITY", "Dataset"]

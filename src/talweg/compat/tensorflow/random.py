@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg import ops
-from talweg.core import variables
+from talweg.core import loans
 from talweg.core.random import set_random_seed
 from talweg.ops import random as draws
 
@@ -78,7 +78,7 @@ def categorical(
 
 def _outside_of_steps(name: str) -> None:
     # A draw with no state of its own becomes a constant of the compiled step.
-    if variables._loan.get() is not None:
+    if loans.current_loan.get() is not None:
         raise RuntimeError(
             f"tf.random.{name} inside a layer would draw the same numbers at every step. Give the "
             "layer self.seed = keras.random.SeedGenerator() and call "
