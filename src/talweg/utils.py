@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from talweg.backend import clear_session
+from talweg.backend import clear_session, is_keras_tensor
 from talweg.callbacks import Progbar
 from talweg.callbacks.console import (
     disable_interactive_logging,
@@ -14,6 +14,9 @@ from talweg.callbacks.console import (
     is_interactive_logging_enabled,
 )
 from talweg.core import errors
+from talweg.core.absent import refusing
+from talweg.core.dtypes import standardize_dtype
+from talweg.core.named_values import Config
 from talweg.core.random import set_random_seed
 from talweg.core.serialization import (
     CustomObjectScope,
@@ -35,12 +38,15 @@ from talweg.data.folders import (
 from talweg.data.pictures import array_to_img, img_to_array, load_img, save_img
 from talweg.data.sequences import pad_sequences, split_dataset, timeseries_dataset_from_array
 from talweg.models.drawing import model_to_dot, plot_model
+from talweg.models.feature_space import FeatureSpace
 from talweg.ops.keras_tensor import KerasTensor
 
 Sequence = PyDataset
 
 __all__ = [
+    "Config",
     "CustomObjectScope",
+    "FeatureSpace",
     "Progbar",
     "PyDataset",
     "Sequence",
@@ -55,6 +61,7 @@ __all__ = [
     "get_file",
     "get_registered_name",
     "get_registered_object",
+    "get_source_inputs",
     "image_dataset_from_directory",
     "img_to_array",
     "is_interactive_logging_enabled",
@@ -70,20 +77,29 @@ __all__ = [
     "serialize_keras_object",
     "set_random_seed",
     "split_dataset",
+    "standardize_dtype",
     "text_dataset_from_directory",
     "timeseries_dataset_from_array",
     "to_categorical",
     "unpack_x_y_sample_weight",
 ]
 
+__getattr__ = refusing(__name__)
 
-def is_keras_tensor(x: Any) -> bool:
-    """Whether `x` is symbolic: a tensor with a shape and a type, without values.
 
-    >>> is_keras_tensor(KerasTensor((None, 3)))
+def get_source_inputs(tensor: Any) -> Any:
+    """The inputs that a symbolic tensor is computed from; anything else as it is.
+
+    >>> x = KerasTensor((None, 3))
+    >>> get_source_inputs(x + 1.0) == [x]
     True
     """
-    return isinstance(x, KerasTensor)
+    if not isinstance(tensor, KerasTensor):
+        return tensor
+    if tensor.node is None or not tensor.node.parents:
+        return [tensor]
+    found = (source for parent in tensor.node.parents for source in get_source_inputs(parent))
+    return list({id(source): source for source in found}.values())
 
 
 def to_categorical(x: Any, num_classes: int | None = None) -> Any:

@@ -36,6 +36,7 @@ TRAITS = {
     "ProgbarLogger": ((), "no"),
     "ModelCheckpoint": (("m.keras",), "no"),
     "BackupAndRestore": (("backup",), "no"),
+    "TensorBoard": ((), "no"),
 }
 
 BEYOND_KERAS = {"Alarms", "MonitorCallback", "RollBackOnDivergence", "RunFolder"}

@@ -18,7 +18,9 @@ from talweg.callbacks.remote_monitor import RemoteMonitor
 from talweg.callbacks.roll_back import RollBackOnDivergence
 from talweg.callbacks.run_folder import RunFolder
 from talweg.callbacks.swap_ema_weights import SwapEMAWeights
+from talweg.callbacks.tensorboard import TensorBoard
 from talweg.callbacks.terminate_on_nan import TerminateOnNaN
+from talweg.core.absent import refusing
 
 __all__ = [
     "Callback",
@@ -37,7 +39,10 @@ __all__ = [
     "SwapEMAWeights",
     "CSVLogger",
     "RemoteMonitor",
+    "TensorBoard",
     "RunFolder",
     "ProgbarLogger",
     "Progbar",
 ]
+
+__getattr__ = refusing(__name__)

@@ -1,11 +1,9 @@
 """The logs of every epoch, posted to a server."""
 
-import http.client
 import json
 import math
 import time
 import urllib.parse
-import urllib.request
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -57,6 +55,10 @@ class RemoteMonitor(Callback):
         self._not_before = -math.inf
 
     def on_epoch_end(self, epoch: int, logs: Logs = None) -> None:
+        # Only who sends needs them.
+        import http.client
+        import urllib.request
+
         begin = time.monotonic()
         if begin < self._not_before:
             return

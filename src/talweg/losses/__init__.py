@@ -12,14 +12,12 @@ from talweg.losses.base import reduce_weighted_values as reduce_weighted_values
 from talweg.losses.binary import (
     BinaryCrossentropy,
     BinaryFocalCrossentropy,
-    binary_focal_crossentropy,
 )
 from talweg.losses.categorical import (
     CategoricalCrossentropy,
     CategoricalFocalCrossentropy,
     CategoricalGeneralizedCrossEntropy,
     SparseCategoricalCrossentropy,
-    categorical_focal_crossentropy,
     categorical_generalized_cross_entropy,
 )
 from talweg.losses.ctc import CTC, ctc
@@ -33,18 +31,19 @@ from talweg.losses.regression import (
     MeanAbsolutePercentageError,
     MeanSquaredError,
     MeanSquaredLogarithmicError,
-    huber,
 )
 from talweg.losses.segmentation import Dice, Tversky, dice, tversky
 from talweg.losses.wrapper import LossFunctionWrapper
 from talweg.losses.wrapper import checker as checker
 from talweg.losses.wrapper import expects_probabilities as expects_probabilities
+from talweg.ops.focal import binary_focal_crossentropy, categorical_focal_crossentropy
 from talweg.ops.objectives import (
     binary_crossentropy,
     categorical_crossentropy,
     categorical_hinge,
     cosine_similarity,
     hinge,
+    huber,
     kl_divergence,
     log_cosh,
     mean_absolute_error,

@@ -2,49 +2,14 @@
 
 from typing import Any, ClassVar
 
-import jax
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from talweg.losses.base import Reduction
 from talweg.losses.checks import require_unit_interval
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
-from talweg.ops.objectives import Shape, binary_terms, conform
-
-
-def binary_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    apply_class_balancing: bool = False,
-    alpha: float = 0.25,
-    gamma: float = 2.0,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Array:
-    """Mean of (1 − pₜ)^γ · binary cross-entropy, pₜ = t p + (1 − t)(1 − p).
-
-    Lin et al., ICCV 2017, arXiv:1708.02002.
-
-    Args:
-        y_true, y_pred, from_logits, label_smoothing, axis: as `binary_crossentropy`.
-        apply_class_balancing: weigh ones by alpha and zeros by 1 − alpha.
-        gamma: 0 is the plain cross-entropy.
-
-    >>> round(float(binary_focal_crossentropy([[1.0]], [[0.5]])[0]), 4)
-    0.1733
-    """
-    y_true, y_pred = conform(y_true, y_pred, "binary_focal_crossentropy")
-    if label_smoothing:
-        y_true = y_true * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    p = jax.nn.sigmoid(y_pred) if from_logits else y_pred
-    agreement = y_true * p + (1.0 - y_true) * (1.0 - p)
-    loss = jnp.power(1.0 - agreement, gamma) * binary_terms(y_true, p, from_logits=False)
-    if apply_class_balancing:
-        loss = loss * (y_true * alpha + (1.0 - y_true) * (1.0 - alpha))
-    return jnp.mean(loss, axis=axis)
+from talweg.ops.focal import binary_focal_crossentropy
+from talweg.ops.objectives import Shape
 
 
 class _Binary(ExportedLoss):

@@ -13,42 +13,13 @@ from talweg.losses.base import Reduction
 from talweg.losses.checks import require_labels
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
+from talweg.ops.focal import categorical_focal_crossentropy
 from talweg.ops.objectives import (
     Shape,
-    clip_probability,
     conform_labels,
     label_shape,
-    one_hot_targets,
     refuse_labels,
 )
-
-
-def categorical_focal_crossentropy(
-    y_true: Any,
-    y_pred: Any,
-    alpha: float | Sequence[float] = 0.25,
-    gamma: float = 2.0,
-    from_logits: bool = False,
-    label_smoothing: float = 0.0,
-    axis: int = -1,
-) -> Array:
-    """−Σ α (1 − p)^γ t ln p over the classes. Lin et al., ICCV 2017, arXiv:1708.02002.
-
-    Args:
-        y_true, y_pred, from_logits, label_smoothing, axis: as `categorical_crossentropy`.
-        alpha: a weight, or one per class.
-        gamma: 0 is the plain cross-entropy times alpha.
-
-    >>> round(float(categorical_focal_crossentropy([[0, 1]], [[0.5, 0.5]])[0]), 4)
-    0.0433
-    """
-    y_true, y_pred = one_hot_targets(
-        y_true, y_pred, label_smoothing, axis, "categorical_focal_crossentropy"
-    )
-    p = jax.nn.softmax(y_pred, axis=axis) if from_logits else y_pred
-    p = clip_probability(p / jnp.sum(p, axis=axis, keepdims=True))
-    weight = jnp.power(1.0 - p, gamma) * jnp.asarray(alpha, p.dtype)
-    return -jnp.sum(weight * y_true * jnp.log(p), axis=axis)
 
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0.5) -> Array:

@@ -2,27 +2,13 @@
 
 from typing import Any, ClassVar
 
-import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from talweg.losses.base import Reduction
 from talweg.losses.checks import require_range
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
-from talweg.ops.objectives import Shape, conform
-
-
-def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Array:
-    """Mean of e²/2 where |e| ≤ δ, δ|e| − δ²/2 elsewhere, e = y_true − y_pred. Huber, 1964.
-
-    >>> float(huber([[0.0, 0.0]], [[1.0, 3.0]])[0])
-    1.5
-    """
-    y_true, y_pred = conform(y_true, y_pred, "huber")
-    error = jnp.abs(y_pred - y_true)
-    near = 0.5 * jnp.square(error)
-    return jnp.mean(jnp.where(error <= delta, near, delta * error - 0.5 * delta**2), axis=-1)
+from talweg.ops.objectives import Shape
 
 
 class MeanSquaredError(ExportedLoss):
@@ -125,7 +111,7 @@ class Huber(ExportedLoss):
     1.5
     """
 
-    formula = staticmethod(huber)
+    formula = staticmethod(objectives.huber)
     ranges: ClassVar = {"delta": "(0, inf)"}
     unlisted = ("delta",)
 

@@ -66,11 +66,13 @@ from talweg.metrics.regression import (
 # How compile resolves "accuracy" and "crossentropy"; no identifiers themselves.
 from talweg.metrics.selection import accuracy_for as accuracy_for
 from talweg.metrics.selection import crossentropy_for as crossentropy_for
+from talweg.ops.focal import binary_focal_crossentropy, categorical_focal_crossentropy
 from talweg.ops.objectives import (
     binary_crossentropy,
     categorical_crossentropy,
     categorical_hinge,
     hinge,
+    huber,
     kl_divergence,
     log_cosh,
     mean_absolute_error,
@@ -137,9 +139,12 @@ __all__ = [
     "concordance_correlation",
     "pearson_correlation",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
     "categorical_hinge",
     "hinge",
+    "huber",
     "kl_divergence",
     "log_cosh",
     "mean_absolute_error",

@@ -1,6 +1,6 @@
 """Keras's array functions, as thin as they can be over jax.numpy, jax.nn and jax.lax."""
 
-from talweg.ops import random
+from talweg.ops import image, linalg, nn, numpy, random
 from talweg.ops.attention import (
     dot_product_attention,
 )
@@ -521,6 +521,7 @@ __all__ = [
     "identity",
     "ifft2",
     "imag",
+    "image",
     "in_top_k",
     "inner",
     "inv",
@@ -547,6 +548,7 @@ __all__ = [
     "left_shift",
     "less",
     "less_equal",
+    "linalg",
     "linspace",
     "log",
     "log10",
@@ -599,10 +601,12 @@ __all__ = [
     "ndim",
     "negative",
     "nextafter",
+    "nn",
     "nonzero",
     "norm",
     "normalize",
     "not_equal",
+    "numpy",
     "one_hot",
     "ones",
     "ones_like",

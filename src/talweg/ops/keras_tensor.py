@@ -18,7 +18,8 @@ import numpy as np
 
 from talweg.core import errors, names
 from talweg.core.dtypes import standardize_dtype
-from talweg.core.variables import Variable, discard_assignments
+from talweg.core.loans import discard_assignments
+from talweg.core.variables import Variable
 
 P = ParamSpec("P")
 R = TypeVar("R")

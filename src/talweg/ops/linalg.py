@@ -7,6 +7,9 @@ import jax.scipy as jsp
 from jax.core import Tracer
 
 from talweg.core import errors
+
+# Keras has it in this namespace, too.
+from talweg.ops.control import jvp as jvp
 from talweg.ops.keras_tensor import Tensor, op
 
 

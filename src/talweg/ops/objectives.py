@@ -201,6 +201,18 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any) -> Array:
     return jnp.mean(jnp.square(pred - true), axis=-1)
 
 
+def huber(y_true: Any, y_pred: Any, delta: float = 1.0) -> Array:
+    """Mean of e²/2 where |e| ≤ δ, δ|e| − δ²/2 elsewhere, e = y_true − y_pred. Huber, 1964.
+
+    >>> float(huber([[0.0, 0.0]], [[1.0, 3.0]])[0])
+    1.5
+    """
+    y_true, y_pred = conform(y_true, y_pred, "huber")
+    error = jnp.abs(y_pred - y_true)
+    near = 0.5 * jnp.square(error)
+    return jnp.mean(jnp.where(error <= delta, near, delta * error - 0.5 * delta**2), axis=-1)
+
+
 def log_cosh(y_true: Any, y_pred: Any) -> Array:
     """Mean of ln cosh(y_pred − y_true) over the last axis.
 
