@@ -13,29 +13,42 @@ try:
         adapters,
         backend,
         callbacks,
+        config,
         constraints,
         datasets,
+        dtype_policies,
         initializers,
         layers,
         losses,
         metrics,
+        mixed_precision,
         models,
         ops,
         optimizers,
+        preprocessing,
         random,
         regularizers,
         saving,
+        tree,
         utils,
     )
-    from talweg.core.dtypes import DTypePolicy
+    from talweg.core.absent import refusing
+    from talweg.core.devices import device
+    from talweg.core.dtypes import DTypePolicy, FloatDTypePolicy
     from talweg.core.errors import NonFiniteError
+    from talweg.core.names import name_scope
+    from talweg.core.stateless import StatelessScope
     from talweg.core.variables import Variable
+    from talweg.initializers import Initializer
     from talweg.layers import Input, InputSpec, Layer
+    from talweg.layers.rematerialization import RematScope, remat
     from talweg.losses import Loss
     from talweg.metrics import Metric
     from talweg.models import Model, Sequential
+    from talweg.models.function import Function
     from talweg.ops.keras_tensor import KerasTensor
     from talweg.optimizers import Optimizer, schedules
+    from talweg.regularizers import Regularizer
     from talweg.search import Comparison, advise, compare, find_learning_rate
 finally:
     if _collects:
@@ -47,6 +60,9 @@ __version__ = "0.1.0"
 __all__ = [
     "Comparison",
     "DTypePolicy",
+    "FloatDTypePolicy",
+    "Function",
+    "Initializer",
     "Input",
     "InputSpec",
     "KerasTensor",
@@ -56,7 +72,10 @@ __all__ = [
     "Model",
     "NonFiniteError",
     "Optimizer",
+    "Regularizer",
+    "RematScope",
     "Sequential",
+    "StatelessScope",
     "Variable",
     "activations",
     "adapters",
@@ -64,19 +83,29 @@ __all__ = [
     "backend",
     "callbacks",
     "compare",
+    "config",
     "constraints",
     "datasets",
+    "device",
+    "dtype_policies",
     "find_learning_rate",
     "initializers",
     "layers",
     "losses",
     "metrics",
+    "mixed_precision",
     "models",
+    "name_scope",
     "ops",
     "optimizers",
+    "preprocessing",
     "random",
     "regularizers",
+    "remat",
     "saving",
     "schedules",
+    "tree",
     "utils",
 ]
+
+__getattr__ = refusing(__name__)

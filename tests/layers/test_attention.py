@@ -80,6 +80,7 @@ SINGLE = [
 ]
 
 
+@pytest.mark.sampled("name", count=3)
 @pytest.mark.parametrize(("name", "arguments", "count", "flags"), SINGLE)
 def test_attention_is_that_of_keras(name, arguments, count, flags):
     inputs = [QUERY, VALUE, KEY][:count]
@@ -154,6 +155,7 @@ HEADED = [
 ]
 
 
+@pytest.mark.sampled("name", count=3)
 @pytest.mark.parametrize(("name", "arguments", "count", "flags"), HEADED)
 def test_attention_in_heads_is_that_of_keras(name, arguments, count, flags):
     inputs = [QUERY, VALUE, KEY][:count]
@@ -240,6 +242,7 @@ def test_a_query_mask_that_is_given_is_heeded():
     assert not np.asarray(weights)[0, :, 3].any()
 
 
+@pytest.mark.sampled("name")
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(
     ("name", "arguments", "listed"),

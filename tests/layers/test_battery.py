@@ -518,6 +518,7 @@ def _comparable(config):
 MIXED = ["Dense", "Conv2D", "BatchNormalization", "LayerNormalization", "Embedding", "PReLU"]
 
 
+@pytest.mark.sampled("name")
 @pytest.mark.parametrize("name", [*MIXED, "UnitNormalization", "Rescaling", "MaxPooling2D"])
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision_computes_in_the_types_of_keras(name, policy):

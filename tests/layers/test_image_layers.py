@@ -110,6 +110,7 @@ def test_bounding_boxes_are_refused():
         layers.RandomFlip()({"images": images(), "bounding_boxes": {"boxes": np.ones((3, 1, 4))}})
 
 
+@pytest.mark.sampled("interpolation")
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos5"])
 @pytest.mark.parametrize("more", ["crop_to_aspect_ratio", "pad_to_aspect_ratio", "antialias"])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
@@ -121,6 +122,7 @@ def test_resizing_is_that_of_keras(interpolation, more, dtype):
         same(ours, theirs, atol=1 if dtype == "uint8" else 2e-3)
 
 
+@pytest.mark.sampled("kind", count=2)
 @pytest.mark.parametrize("size", [(4, 5), (9, 3), (9, 12), (3, 12), (7, 8)])
 @pytest.mark.parametrize("kind", ["CenterCrop", "RandomCrop"])
 def test_crops_of_any_size_are_those_of_keras(kind, size):

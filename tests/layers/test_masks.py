@@ -54,6 +54,13 @@ def test_a_layer_that_does_not_support_masking_warns_and_drops_the_mask(lib):
     assert mask_of(y) is None
 
 
+@both
+def test_a_mask_of_steps_ends_where_the_steps_are_averaged(lib):
+    mean = lib.layers.GlobalAveragePooling1D()(lib.layers.Masking()(sequence()))
+    assert mask_of(mean) is None
+    assert mask_of(lib.layers.Dense(1)(mean)) is None
+
+
 MERGES = ["Add", "Subtract", "Multiply", "Average", "Maximum", "Minimum", "Concatenate"]
 
 

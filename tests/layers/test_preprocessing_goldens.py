@@ -258,6 +258,7 @@ def test_mel_spectrogram_is_that_of_keras(options):
     assert half(x).dtype == "bfloat16"
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("mode", ["psd", "magnitude"])
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 def test_spectra_of_power_are_those_of_keras(mode, data_format):

@@ -88,6 +88,7 @@ EINSUM = [
 ]
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(("arguments", "shape"), EINSUM)
 def test_einsum_dense_is_that_of_keras(arguments, shape):
     if arguments["equation"] == "...bc,cd->...bd":
@@ -150,6 +151,7 @@ GROUPED = [
 ]
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(("arguments", "x"), GROUPED)
 def test_group_normalization_is_that_of_keras(arguments, x):
     ours, theirs = pair("GroupNormalization", arguments, x.shape)
@@ -164,6 +166,7 @@ def test_group_normalization_is_that_of_keras(arguments, x):
     assert_close(again(x), ours(x))
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(("arguments", "x"), [
     ({}, X), ({"epsilon": 0.1}, IMAGE), ({"axis": [1, 2]}, X), ({"axis": (2, 3)}, IMAGE),
 ])  # fmt: skip
@@ -184,6 +187,7 @@ def test_rms_normalization_scales_along_its_axis():
     np.testing.assert_allclose(layer(X), y * np.arange(4.0)[:, None], rtol=1e-6)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(("name", "arguments"), [
     ("EinsumDense", {"equation": "abc,cd->abd", "output_shape": (4, 3), "bias_axes": "d"}),
@@ -210,6 +214,7 @@ def test_what_cannot_be_normalized_is_refused(name, arguments, message):
 TOKENS = np.array([[3, 1, 2, 0], [4, 0, 0, 0]], np.int32)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("arguments", [
     {}, {"tie_weights": False, "embeddings_regularizer": "l2"}, {"logit_soft_cap": 0.5},
     {"dtype": "mixed_bfloat16"}, {"dtype": "mixed_bfloat16", "reverse_dtype": "float32"},

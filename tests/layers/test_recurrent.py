@@ -102,6 +102,7 @@ CASES = [
 ]
 
 
+@pytest.mark.sampled("kind")
 @pytest.mark.parametrize(("kind", "arguments"), CASES)
 def test_outputs_states_and_gradients_are_those_of_keras(kind, arguments):
     ours, theirs = pair(kind, arguments)
@@ -120,6 +121,7 @@ def test_masked_steps_leave_the_states_alone(kind, zero):
     assert_same(results(ours, X, False, **given), results(theirs, X, False, **given))
 
 
+@pytest.mark.sampled("kind")
 @pytest.mark.parametrize("arguments", [ALL, {"go_backwards": True}, {}])
 @pytest.mark.parametrize("kind", ["LSTM", "GRU"])
 def test_initial_states_and_masks_go_together(kind, arguments):
@@ -141,6 +143,7 @@ def shapes_of(shapes):
     ]
 
 
+@pytest.mark.sampled("kind")
 @pytest.mark.parametrize(("kind", "arguments"), CASES)
 def test_shapes_are_known_beforehand(kind, arguments):
     ours, theirs = pair(kind, arguments)

@@ -102,6 +102,7 @@ def regressors() -> Any:
     return fresh
 
 
+@pytest.mark.sampled(count=5)
 @pytest.mark.parametrize("case", ARGUMENTS)
 def test_fit_arguments_give_keras_history_weights_and_hooks(
     regressors: Any, case: str, capsys: Any
@@ -162,6 +163,7 @@ OPTIMIZERS: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_reach_keras_weights(name: str) -> None:
     def build(k: Any) -> Any:
@@ -176,6 +178,7 @@ def test_optimizers_reach_keras_weights(name: str) -> None:
     assert_same_weights(pair)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("one_hot", [False, True])
 def test_class_weights_count_as_in_keras(one_hot: bool) -> None:
     def build(k: Any) -> Any:
@@ -388,6 +391,7 @@ def test_stopping_in_mid_epoch_ends_where_keras_ends(regressors: Any) -> None:
     assert_same_weights(pair)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -20,9 +20,14 @@ def to_snake_case(name: str) -> str:
 def auto_name(class_name: str) -> str:
     """The next free name of a class: `dense`, `dense_1`, `dense_2`, …"""
     prefix = to_snake_case(class_name)
-    count = _counts[prefix]
+    number = count(prefix) - 1
+    return f"{prefix}_{number}" if number else prefix
+
+
+def count(prefix: str) -> int:
+    """How often this was asked for `prefix` or a name made of it, this time included."""
     _counts[prefix] += 1
-    return f"{prefix}_{count}" if count else prefix
+    return _counts[prefix]
 
 
 def reset() -> None:

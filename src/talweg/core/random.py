@@ -20,7 +20,8 @@ import numpy as np
 from jax.core import Tracer
 
 from talweg.core import errors, names
-from talweg.core.variables import Variable, only_shapes
+from talweg.core.loans import only_shapes
+from talweg.core.variables import Variable
 
 
 class _Stream:

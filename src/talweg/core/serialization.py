@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from talweg.core import errors
-from talweg.core.dtypes import DTypePolicy
+from talweg.core.dtypes import POLICIES, DTypePolicy
 from talweg.core.names import to_snake_case
 
 _registered: dict[str, Any] = {}
@@ -43,14 +43,14 @@ def register_keras_serializable(
     return register
 
 
-def get_registered_name(target: Any) -> str:
-    """The name under which `target` was registered, or its own."""
+def get_registered_name(obj: Any) -> str:
+    """The name under which `obj` was registered, or its own."""
     # A user's model with a graph beneath has a class of its own, which stands for the user's.
-    target = vars(target).get("_stands_for", target) if inspect.isclass(target) else target
+    obj = vars(obj).get("_stands_for", obj) if inspect.isclass(obj) else obj
     for name, registered in _registered.items():
-        if registered is target:
+        if registered is obj:
             return name
-    return target.__name__
+    return obj.__name__
 
 
 def get_registered_object(name: str, custom_objects: Mapping[str, Any] | None = None) -> Any:
@@ -280,54 +280,54 @@ def public_module(cls: type) -> str | None:
     return next((c.module for c in _catalogs.values() if c.package == package), "keras")
 
 
-def serialize_keras_object(target: Any) -> Any:
+def serialize_keras_object(obj: Any) -> Any:
     """The JSON-ready record of an object, recursively.
 
     Numbers, strings, lists and dicts stay what they are; objects with `get_config`
     become records; exported functions become their names.
     """
-    if target is None or isinstance(target, (bool, int, float, str)):
-        return target
-    if isinstance(target, (list, tuple)):
-        items = [serialize_keras_object(item) for item in target]
-        return items if isinstance(target, list) else {
+    if obj is None or isinstance(obj, (bool, int, float, str)):
+        return obj
+    if isinstance(obj, (list, tuple)):
+        items = [serialize_keras_object(item) for item in obj]
+        return items if isinstance(obj, list) else {
             "class_name": "__tuple__", "items": items
         }  # fmt: skip
-    if isinstance(target, np.generic):
-        return target.item()
-    if isinstance(target, (np.ndarray, jax.Array)):
-        kind = "__numpy__" if isinstance(target, np.ndarray) else "__tensor__"
-        value = {"value": np.asarray(target).tolist(), "dtype": str(target.dtype)}
+    if isinstance(obj, np.generic):
+        return obj.item()
+    if isinstance(obj, (np.ndarray, jax.Array)):
+        kind = "__numpy__" if isinstance(obj, np.ndarray) else "__tensor__"
+        value = {"value": np.asarray(obj).tolist(), "dtype": str(obj.dtype)}
         return {"class_name": kind, "config": value}
-    if isinstance(target, slice):
-        ends = {"start": target.start, "stop": target.stop, "step": target.step}
+    if isinstance(obj, slice):
+        ends = {"start": obj.start, "stop": obj.stop, "step": obj.step}
         return {"class_name": "__slice__", "config": ends}
-    if target is Ellipsis:
+    if obj is Ellipsis:
         return {"class_name": "__ellipsis__", "config": {}}
-    if isinstance(target, bytes):
-        return {"class_name": "__bytes__", "config": {"value": target.decode("utf-8")}}
-    if isinstance(target, DTypePolicy):
-        return _record("keras", "DTypePolicy", target.get_config(), None)
-    if hasattr(target, "get_config"):
-        if hasattr(target, "unwritable"):
-            raise TypeError(target.unwritable)
-        cls = type(target)
+    if isinstance(obj, bytes):
+        return {"class_name": "__bytes__", "config": {"value": obj.decode("utf-8")}}
+    if isinstance(obj, DTypePolicy):
+        return obj.record()
+    if hasattr(obj, "get_config"):
+        if hasattr(obj, "unwritable"):
+            raise TypeError(obj.unwritable)
+        cls = type(obj)
         module, class_name = vars(cls).get("recorded_as") or (public_module(cls), cls.__name__)
         registered = None if module else get_registered_name(cls)
         if "recorded_as" in vars(cls):
             registered = class_name
-        config = target.get_config()
+        config = obj.get_config()
         return _record(module or cls.__module__, class_name, config, registered)
-    if isinstance(target, Mapping):
-        return {key: serialize_keras_object(item) for key, item in target.items()}
-    if isinstance(target, types.FunctionType) or callable(target):
-        name = getattr(target, "__name__", None)
+    if isinstance(obj, Mapping):
+        return {key: serialize_keras_object(item) for key, item in obj.items()}
+    if isinstance(obj, types.FunctionType) or callable(obj):
+        name = getattr(obj, "__name__", None)
         for catalog in _catalogs.values():
-            if name in catalog.functions() and catalog.functions()[name] is target:
+            if name in catalog.functions() and catalog.functions()[name] is obj:
                 return name
-        registered = get_registered_name(target)
+        registered = get_registered_name(obj)
         return _record("builtins", "function", registered, registered)
-    raise errors.wrong_type("serialize", "the object", "serializable", target)
+    raise errors.wrong_type("serialize", "the object", "serializable", obj)
 
 
 def _record(module: str, class_name: str, config: Any, registered: str | None) -> dict[str, Any]:
@@ -367,8 +367,8 @@ def deserialize_keras_object(
         return Ellipsis
     if class_name == "__bytes__":
         return config["config"]["value"].encode("utf-8")
-    if class_name == "DTypePolicy":
-        return DTypePolicy.from_config(config["config"])
+    if class_name in POLICIES:
+        return POLICIES[class_name].from_config(config["config"])
     with custom_object_scope(custom_objects):
         registered = config.get("registered_name") or (
             config["config"] if class_name == "function" else class_name

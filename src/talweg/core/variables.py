@@ -13,8 +13,7 @@ Loans live in a context variable, so threads do not meet; they nest.
 
 import contextlib
 import operator
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
 import jax
@@ -24,36 +23,10 @@ from jax.core import Tracer
 
 from talweg.core import errors, names
 from talweg.core.dtypes import is_float, standardize_dtype
+from talweg.core.loans import Loan, current_autocast, current_bound, current_loan
+from talweg.core.serialization import catalog_of
 
 Array = jax.Array
-
-
-class Loan:
-    """The arrays that stand in for some variables' own, inside one trace."""
-
-    def __init__(self, parent: "Loan | None", arrays: dict[int, Any], catch_all: bool = False):
-        self.parent = parent
-        self.arrays = arrays
-        self.catch_all = catch_all
-
-    def holder(self, variable: "Variable") -> "Loan | None":
-        """The innermost loan that covers `variable`."""
-        loan: Loan | None = self
-        while loan is not None and id(variable) not in loan.arrays and not loan.catch_all:
-            loan = loan.parent
-        return loan
-
-    def values(self, variables: Iterable["Variable"]) -> list[Any]:
-        """What the loan holds for `variables` now, updates included."""
-        return [self.arrays[id(variable)] for variable in variables]
-
-
-_loan: ContextVar[Loan | None] = ContextVar("talweg_loan", default=None)
-_autocast: ContextVar[str | None] = ContextVar("talweg_autocast", default=None)
-# Asked with the shape before a variable is made; a file that is read allows only so much.
-_bound: ContextVar[Callable[[tuple[int, ...]], None] | None] = ContextVar(
-    "talweg_bound", default=None
-)
 
 
 @contextlib.contextmanager
@@ -64,50 +37,12 @@ def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Generator[Lo
     """
     values = [array.value if isinstance(array, Variable) else array for array in arrays]
     pairs = zip(variables, values, strict=True)
-    loan = Loan(_loan.get(), {id(variable): value for variable, value in pairs})
-    token = _loan.set(loan)
+    loan = Loan(current_loan.get(), {id(variable): value for variable, value in pairs})
+    token = current_loan.set(loan)
     try:
         yield loan
     finally:
-        _loan.reset(token)
-
-
-@contextlib.contextmanager
-def bounded(check: Callable[[tuple[int, ...]], None]) -> Generator[None]:
-    """Call `check` with the shape of every variable before it is made, until the block ends."""
-    token = _bound.set(check)
-    try:
-        yield
-    finally:
-        _bound.reset(token)
-
-
-@contextlib.contextmanager
-def discard_assignments() -> Generator[None]:
-    """Whatever is assigned until the block ends is forgotten: for tracing shapes only."""
-    token = _loan.set(Loan(_loan.get(), {}, catch_all=True))
-    try:
-        yield
-    finally:
-        _loan.reset(token)
-
-
-def only_shapes() -> bool:
-    """Whether what is computed now is forgotten but for its shape."""
-    loan = _loan.get()
-    while loan is not None and not loan.catch_all:
-        loan = loan.parent
-    return loan is not None
-
-
-@contextlib.contextmanager
-def autocast(dtype: str | None) -> Generator[None]:
-    """Read floating variables as `dtype` until the block ends (mixed precision)."""
-    token = _autocast.set(dtype)
-    try:
-        yield
-    finally:
-        _autocast.reset(token)
+        current_loan.reset(token)
 
 
 class Variable:
@@ -115,16 +50,18 @@ class Variable:
 
     Args:
         initializer: the initial value (array-like), or a callable
-            `(shape, dtype=) -> array`, which then needs `shape`.
+            `(shape, dtype=) -> array` or the name of an initializer, which need `shape`.
         shape: the shape, for a callable initializer.
         dtype: the type of the numbers; that of the value, or `floatx()`.
         trainable: whether optimizers move it.
         name: its name; a free one is made where none is given.
         autocast: whether mixed-precision layers read it in their compute type.
+        aggregation, synchronization: kept as Keras does; one program holds one copy.
         validator: called with every concrete value before it is accepted.
 
     Raises:
-        ValueError: a value of another shape is assigned.
+        ValueError: a value of another shape is assigned; a name with "/"; a shape that is
+            not known; an unknown aggregation.
 
     >>> v = Variable([1.0, 2.0], name="v")
     >>> v.assign_add([1.0, 1.0]).numpy()
@@ -134,12 +71,14 @@ class Variable:
     __slots__ = (
         "__weakref__",
         "_value",
+        "aggregation",
         "autocast",
         "constraint",
         "made_trainable",
         "name",
         "path",
         "regularizer",
+        "synchronization",
         "trainable",
         "validator",
     )
@@ -149,17 +88,23 @@ class Variable:
     def __init__(
         self,
         initializer: Any,
-        shape: Sequence[int] | None = None,
+        shape: Sequence[int | None] | None = None,
         dtype: Any = None,
         trainable: bool = True,
         autocast: bool = True,
-        aggregation: str | None = None,
-        synchronization: str | None = None,
+        aggregation: str | None = "none",
+        synchronization: str | None = "auto",
         name: str | None = None,
         *,
         validator: Callable[[Any], Any] | None = None,
         **_ignored_of_tensorflow: Any,
     ):
+        if name is not None and "/" in name:
+            raise errors.invalid("Variable", "name", 'a string without "/"', name)
+        self.aggregation = _chosen("aggregation", aggregation, _AGGREGATIONS)
+        self.synchronization = _chosen("synchronization", synchronization, _SYNCHRONIZATIONS)
+        if isinstance(initializer, str):
+            initializer = _initializer(initializer)
         self.name = name or names.auto_name(type(self).__name__)
         self.path = names.current_path(self.name)
         self.trainable = bool(trainable)
@@ -176,10 +121,13 @@ class Variable:
                     raise errors.invalid(
                         "Variable", "shape", "given with a callable initializer", shape
                     )
-                check = _bound.get()
+                sizes = tuple(size for size in shape if size is not None and size >= 0)
+                if len(sizes) < len(shape):
+                    raise errors.invalid("Variable", "shape", "known", tuple(shape))
+                check = current_bound.get()
                 if check is not None:
-                    check(tuple(shape))
-                initial = initializer(tuple(shape), dtype=standardize_dtype(dtype))
+                    check(sizes)
+                initial = initializer(sizes, dtype=standardize_dtype(dtype))
             else:
                 initial = initializer.value if isinstance(initializer, Variable) else initializer
             self._value = _as_array(initial, dtype)
@@ -187,10 +135,10 @@ class Variable:
     @property
     def value(self) -> Any:
         """The array: the cell's own, or the one that a trace has lent to it."""
-        loan = _loan.get()
-        holder = None if loan is None else loan.holder(self)
-        value = self._value if holder is None else holder.arrays.get(id(self), self._value)
-        cast = _autocast.get()
+        loan = current_loan.get()
+        holder = None if loan is None else loan.reader(self)
+        value = self._value if holder is None else holder.arrays[id(self)]
+        cast = current_autocast.get()
         if cast is not None and self.autocast and is_float(value.dtype):
             return value.astype(cast)
         return value
@@ -204,8 +152,8 @@ class Variable:
             raise errors.invalid(
                 f"Variable {self.path!r}", "the value", f"of shape {self.shape}", new.shape
             )
-        loan = _loan.get()
-        holder = None if loan is None else loan.holder(self)
+        loan = current_loan.get()
+        holder = None if loan is None else loan.writer(self)
         if holder is not None:
             holder.arrays[id(self)] = new
             return self
@@ -236,7 +184,7 @@ class Variable:
     def dtype(self) -> str:
         """The type of `value`: in a mixed-precision layer, the type it computes in."""
         own = standardize_dtype(self._value.dtype)
-        cast = _autocast.get()
+        cast = current_autocast.get()
         return cast if cast is not None and self.autocast and is_float(own) else own
 
     @property
@@ -287,6 +235,22 @@ class Variable:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
 
+_AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
+_SYNCHRONIZATIONS = ("none", "on_read", "on_write", "auto")
+
+
+def _chosen(what: str, value: str | None, known: Sequence[str]) -> str:
+    if value is not None and value not in known:
+        raise errors.unknown(f"{what} of a Variable", value, known)
+    return value or "none"
+
+
+def _initializer(name: str) -> Any:
+    catalog = catalog_of("keras.initializers")
+    assert catalog is not None, "talweg.initializers is a part of talweg"
+    return catalog.get(name)
+
+
 def _unwrap(value: Any) -> Any:
     if isinstance(value, Variable):
         return value.value
@@ -320,8 +284,11 @@ def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable
     return lambda self, *other: operation(self.value, *map(_unwrap, other))
 
 
-for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]:
-    setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))
-    setattr(Variable, f"__r{_name}__", _forward(getattr(operator, _name), reflected=True))
+for _name in [
+    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor",
+]:  # fmt: skip
+    _operation = getattr(operator, f"__{_name}__")
+    setattr(Variable, f"__{_name}__", _forward(_operation))
+    setattr(Variable, f"__r{_name}__", _forward(_operation, reflected=True))
 for _name in ["eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"]:
     setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))

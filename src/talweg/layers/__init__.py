@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from talweg.core.absent import refusing
 from talweg.core.serialization import Catalog
 from talweg.layers.activation import ELU, Activation, LeakyReLU, PReLU, ReLU, Softmax
 from talweg.layers.adaptive_pooling import (
@@ -278,6 +279,7 @@ __all__ = [
 ]
 
 _catalog = Catalog("layer", globals(), Layer)
+__getattr__ = refusing(__name__)
 
 
 def serialize(layer: Layer) -> Any:

@@ -10,7 +10,7 @@ from talweg.core import errors
 from talweg.core.random import SeedGenerator
 from talweg.layers.arguments import choice, fields, number
 from talweg.layers.base import Layer
-from talweg.layers.calling import is_shape
+from talweg.layers.building import is_shape
 
 
 class Attention(Layer):

@@ -18,8 +18,10 @@ from talweg.core import dtypes, errors, names
 from talweg.core.serialization import serialize_keras_object
 from talweg.core.variables import Variable
 from talweg.layers import context
-from talweg.layers.calling import Called, building, is_shape
+from talweg.layers.building import building, is_shape
+from talweg.layers.calling import Called
 from talweg.layers.input_spec import InputSpec
+from talweg.layers.rematerialization import current_scope
 from talweg.ops.keras_tensor import KerasTensor
 
 
@@ -47,11 +49,13 @@ class Layer(Called):
     [1.0, 2.0]
     """
 
+    # Whether the layer may be compiled; layers that work on strings are called before.
+    supports_jit = True
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "build" in vars(cls):
+        if "build" in vars(cls) and not hasattr(cls.build, "calls"):
             cls.build = building(cls.build)  # type: ignore[method-assign]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
@@ -77,9 +81,9 @@ class Layer(Called):
         if unknown:
             known = inspect.signature(type(self).__init__).parameters
             name_of = next(iter(unknown))
-            raise TypeError(str(errors.unknown(f"argument of {owner}", name_of, known)))
-        if name is not None and not isinstance(name, str):
-            raise errors.wrong_type(owner, "name", "a string", name)
+            raise errors.unknown(f"argument of {owner}", name_of, known)
+        if name is not None and (not isinstance(name, str) or "/" in name):
+            raise errors.invalid(owner, "name", 'a string without "/"', name)
         self.name = name or names.auto_name(owner)
         self.activity_regularizer = regularizers.get(activity_regularizer)
         self.dtype_policy = dtype
@@ -90,10 +94,12 @@ class Layer(Called):
         if not isinstance(trainable, (bool, np.bool_)):
             raise errors.invalid(owner, "trainable", "True or False", trainable)
         self._trainable = bool(trainable)
+        self.remat_scope = current_scope()
         self._weights: list[Variable] = []
         self._added_losses: list[Any] = []
-        self._build_shape: Any = None
+        self._build_shapes = None
         self._building = False
+        self._path = None
         self._seen_shape: Any = None
         self._nodes = []
         if input_dim is not None:
@@ -130,10 +136,15 @@ class Layer(Called):
         output = self.compute_output_spec(inputs) if own else self._traced_spec(inputs)
         return jax.tree.map(lambda tensor: tensor.shape, output)
 
+    def symbolic_call(self, *args: Any, **kwargs: Any) -> Any:
+        """The symbolic outputs for symbolic inputs; of the layers inside only, asked of a layer."""
+        return self.compute_output_spec(*args, **kwargs)
+
     # -- variables ---------------------------------------------------------------------
 
     def add_weight(
         self,
+        *args: Any,
         shape: Any = None,
         initializer: Any = None,
         dtype: Any = None,
@@ -141,12 +152,13 @@ class Layer(Called):
         autocast: bool = True,
         regularizer: Any = None,
         constraint: Any = None,
-        aggregation: str | None = None,
+        aggregation: str | None = "none",
         name: str | None = None,
     ) -> Variable:
         """Make a variable of this layer.
 
         Args:
+            args: shape, initializer and dtype may come without their names.
             shape: its shape; () where None.
             initializer: name, object or callable; Glorot uniform for floats, else zeros.
             dtype: its type; the layer's `variable_dtype`.
@@ -156,8 +168,19 @@ class Layer(Called):
             constraint: projection applied after each update.
             name: its name, the last part of its path.
         """
-        if isinstance(shape, str):  # Keras 2: add_weight("kernel", shape=…)
-            raise errors.wrong_type(self.name, "shape", "a tuple", shape, "Pass name=… by keyword.")
+        if args and isinstance(args[0], str):  # Keras 2: add_weight("kernel", shape=…)
+            raise errors.invalid(
+                f"Layer {self.name!r}", "the first argument of add_weight", "the shape", args[0],
+                f"Write add_weight(shape=…, name={args[0]!r}).",
+            )  # fmt: skip
+        if len(args) > 3:
+            raise TypeError(f"add_weight() takes shape, initializer and dtype, got {len(args)}.")
+        named = (shape, initializer, dtype)
+        if any(value is not None for value in named[: len(args)]):
+            raise errors.invalid(
+                f"Layer {self.name!r}", "arguments of add_weight", "given once", args
+            )
+        shape, initializer, dtype = (*args, *named[len(args) :])
         if self.built and not self._building and context.current() is not None:
             raise errors.invalid(
                 f"Layer {self.name!r}", name or "a weight", "made in __init__ or build",
@@ -174,8 +197,10 @@ class Layer(Called):
             )  # fmt: skip
         with contextlib.nullcontext() if self._building else names.name_scope(self.name):
             variable = Variable(
-                initializers.get(initializer), shape, dtype, trainable, autocast, name=name
-            )
+                initializers.get(initializer), shape, dtype, trainable, autocast, aggregation,
+                name=name,
+            )  # fmt: skip
+        variable.trainable = variable.trainable and self.trainable
         variable.regularizer = regularizers.get(regularizer)
         variable.constraint = constraints.get(constraint)
         self._weights.append(variable)
@@ -184,6 +209,42 @@ class Layer(Called):
     def add_variable(self, *args: Any, **kwargs: Any) -> Variable:
         """Another name of `add_weight`."""
         return self.add_weight(*args, **kwargs)
+
+    # -- what talweg leaves out ----------------------------------------------------------
+
+    def add_metric(self, *_: Any, **__: Any) -> None:
+        """Keras 3 has none either.
+
+        Raises:
+            NotImplementedError: always, with what to do.
+        """
+        raise NotImplementedError(
+            f"Layer {self.name!r}: add_metric() is gone since Keras 3. Make the metric an "
+            "attribute in __init__ and call its update_state() in call(), or pass it to "
+            "compile(metrics=…)."
+        )
+
+    def quantize(self, *_: Any, **__: Any) -> None:
+        """Out of talweg's reach.
+
+        Raises:
+            NotImplementedError: always, with what to do.
+        """
+        raise NotImplementedError(
+            f"Layer {self.name!r}: talweg does not quantize. Export the model to ONNX and quantize "
+            'there, or compute in the policy "mixed_bfloat16".'
+        )
+
+    def enable_lora(self, *_: Any, **__: Any) -> None:
+        """Out of talweg's reach.
+
+        Raises:
+            NotImplementedError: always, with what to do.
+        """
+        raise NotImplementedError(
+            f"Layer {self.name!r}: talweg has no LoRA. Freeze the layer (trainable = False) and "
+            "add two Dense layers of your own beside it: x -> down(rank) -> up."
+        )
 
     # -- config ----------------------------------------------------------------------
 
@@ -216,8 +277,9 @@ class Layer(Called):
         return cls(**config)
 
     @property
-    def path(self) -> str:
-        return self.name
+    def path(self) -> str | None:
+        """The names of the layers around it and its own; None until it is built."""
+        return self._path
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} name={self.name}, built={self.built}>"

@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import inspect
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -11,15 +11,18 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import dtypes, errors, names
-from talweg.core.variables import Variable, autocast, lend
+from talweg.core.loans import autocast
+from talweg.core.variables import Variable, lend
 from talweg.layers import context
+from talweg.layers.building import Built, is_shape, shape_of
 from talweg.layers.input_spec import check_inputs
-from talweg.layers.masks import Masked, call_parameters, is_arrays
+from talweg.layers.masks import call_parameters
+from talweg.layers.rematerialization import RematScope, activation_again, checkpointed
 from talweg.ops.keras_tensor import KerasTensor, Node, compute_output_spec
 
 
 class _OfNode:
-    """What a layer's one use on symbolic tensors had, unless an attribute hides it."""
+    """What a layer's first use on symbolic tensors had, unless an attribute hides it."""
 
     def __init__(self, what: str):
         self.what = what
@@ -28,26 +31,25 @@ class _OfNode:
         if layer is None:
             return self
         nodes = layer._nodes
-        if len(nodes) != 1:
-            used = "has not been called" if not nodes else f"was called {len(nodes)} times"
+        if not nodes:
             raise AttributeError(
-                f"Layer {layer.name!r} {used} on symbolic tensors, so it has no one {self.what}."
+                f"Layer {layer.name!r} has never been called on symbolic tensors, so it has no "
+                f"{self.what}."
             )
         if self.what == "output":
             return nodes[0].outputs
         return nodes[0].args[0] if nodes[0].args else next(iter(nodes[0].kwargs.values()))
 
 
-class Called(Masked):
+class Called(Built):
     """The part of `Layer` that is called: casts, builds, then computes or traces."""
 
     autocast: bool
     activity_regularizer: Any
     input_spec: Any
-    build: Callable[..., None]
     call: Callable[..., Any]
     compute_output_shape: Callable[[Any], Any]
-    _build_shape: Any
+    remat_scope: RematScope | None
     _seen_shape: Any
     _nodes: list[Node]
 
@@ -66,14 +68,24 @@ class Called(Masked):
         self._dtype_policy = dtypes.get_policy(policy)
 
     @property
+    def _own_policy(self) -> dtypes.DTypePolicy:
+        """The policy for the layer's path, where it was given a map."""
+        policy = self._dtype_policy
+        return policy[self._path] if isinstance(policy, Mapping) and self._path else policy
+
+    @property
+    def quantization_mode(self) -> None:
+        """None: talweg does not quantize."""
+
+    @property
     def compute_dtype(self) -> str:
         """The type that the layer computes in."""
-        return self.dtype_policy.compute_dtype
+        return self._own_policy.compute_dtype
 
     @property
     def variable_dtype(self) -> str:
         """The type that the layer keeps its weights in."""
-        return self.dtype_policy.variable_dtype
+        return self._own_policy.variable_dtype
 
     dtype = variable_dtype
     input_dtype = compute_dtype
@@ -122,7 +134,7 @@ class Called(Masked):
             names.name_scope(self.name),
             self._reading(),
         ):
-            outputs = self.call(*args, **kwargs)
+            outputs = self._computed(args, kwargs)
             if self.activity_regularizer is not None:
                 for output in jax.tree.leaves(outputs):
                     batch = max(output.shape[0], 1) if output.ndim else 1
@@ -131,6 +143,18 @@ class Called(Masked):
             if outer is None:
                 context.keep_masks(outputs)
         return outputs
+
+    def _computed(self, args: Any, kwargs: Any) -> Any:
+        """The outputs; where a `RematScope` says so, they keep less for their gradients."""
+        scope = self.remat_scope
+        if scope is None:
+            return self.call(*args, **kwargs)
+        if scope.mode == "activations" and callable(getattr(self, "activation", None)):
+            with activation_again(self):
+                return self.call(*args, **kwargs)
+        if scope.covers(self, lambda: self.compute_output_spec(*_symbolic(args), **kwargs)):
+            return checkpointed(self.call, self, args, kwargs)
+        return self.call(*args, **kwargs)
 
     def _reading(self) -> contextlib.AbstractContextManager[None]:
         """While weights are read in the type that the layer computes in."""
@@ -152,7 +176,7 @@ class Called(Masked):
             and knows_its_shape(type(self))
             and not self._sublayers()
         ):
-            shape = self.compute_output_shape(jax.tree.map(_shape_of, args[0]))
+            shape = self.compute_output_shape(jax.tree.map(shape_of, args[0]))
             return jax.tree.map(
                 lambda sizes: KerasTensor(sizes, self.compute_dtype), shape, is_leaf=is_shape
             )
@@ -196,27 +220,6 @@ class Called(Masked):
 
         return jax.tree.map(convert, arguments, is_leaf=lambda v: isinstance(v, Variable))
 
-    def _maybe_build(self, args: Any, kwargs: Any) -> None:
-        if self.built:
-            return
-        shapes = {
-            name: jax.tree.map(_shape_of, value)
-            for name, value in _bind(type(self), self, args, kwargs).items()
-            if is_arrays(value)
-        }
-        with jax.ensure_compile_time_eval():
-            self.build(**_build_arguments(type(self), shapes))
-        self.built = True
-
-    def build_from_config(self, config: dict[str, Any]) -> None:
-        """Build for the shapes that `get_build_config` recorded."""
-        if config and "input_shape" in config:
-            self.build(as_shape(config["input_shape"]))
-
-    def get_build_config(self) -> dict[str, Any] | None:
-        """The shapes that the layer was built for."""
-        return None if self._build_shape is None else {"input_shape": self._build_shape}
-
     def stateless_call(
         self,
         trainable_variables: Sequence[Any],
@@ -234,10 +237,27 @@ class Called(Masked):
 
         Returns:
             `(outputs, new non-trainable values)`, and the losses where asked for.
+
+        Raises:
+            ValueError: the layer is not built, or has other numbers of variables.
         """
         trainable, fixed = self.trainable_variables, self.non_trainable_variables
+        if not self.built:
+            raise errors.invalid(
+                f"Layer {self.name!r}", "the layer", "built, to be called without state",
+                "not built", "Call it on data, or build(input_shape), first.",
+            )  # fmt: skip
+        given = {"trainable_variables": trainable_variables,
+                 "non_trainable_variables": non_trainable_variables}  # fmt: skip
+        for (name, values), own in zip(given.items(), (trainable, fixed), strict=True):
+            if len(values) != len(own):
+                raise errors.invalid(
+                    f"Layer {self.name!r}", name, f"a list of {len(own)} arrays", len(values)
+                )
         arrays = [*trainable_variables, *non_trainable_variables]
+        held = self.metrics_variables  # what a layer's own metric gathers here is nobody's
         with (
+            lend(held, held),
             lend([*trainable, *fixed], arrays) as loan,
             context.call_context(kwargs.get("training")) as call,
         ):
@@ -248,47 +268,10 @@ class Called(Masked):
         return (outputs, updated, losses) if return_losses else (outputs, updated)
 
 
-def building(build: Callable[..., None]) -> Callable[..., None]:
-    """`build` that names what it makes after the layer and marks the layer as built."""
-
-    @functools.wraps(build)
-    def wrapped(self: Any, *args: Any, **kwargs: Any) -> None:
-        if self._building:  # a subclass calls super().build
-            return build(self, *args, **kwargs)
-        self._building = True
-        try:
-            with names.name_scope(self.name), jax.ensure_compile_time_eval():
-                build(self, *args, **kwargs)
-        finally:
-            self._building = False
-        shapes = [*args, *kwargs.values()]
-        self._build_shape = shapes[0] if len(shapes) == 1 else None
-        self.built = True
-        return None
-
-    return wrapped
-
-
-def _bind(cls: type, layer: Any, args: Any, kwargs: Any) -> dict[str, Any]:
-    known = {k: v for k, v in kwargs.items() if k in call_parameters(cls)}
-    return dict(inspect.signature(layer.call).bind_partial(*args, **known).arguments)
-
-
-def _build_arguments(cls: type, shapes: dict[str, Any]) -> dict[str, Any]:
-    """Shapes for `build`: the first input's, or one for each argument `<name>_shape`."""
-    parameters = dict(list(inspect.signature(cls.build).parameters.items())[1:])
-    if len(parameters) < 2:
-        first = next(iter(shapes.values()), None)
-        return dict.fromkeys(parameters, first)
-    by_name = {f"{name}_shape": shape for name, shape in shapes.items()}
-    for name, parameter in parameters.items():
-        if name not in by_name and parameter.default is parameter.empty:
-            raise errors.invalid(
-                f"{cls.__name__}.build", f"argument {name!r}",
-                "named <argument of call>_shape", name,
-                f"call() was given tensors for {', '.join(shapes) or 'no argument'}.",
-            )  # fmt: skip
-    return {name: by_name[name] for name in parameters if name in by_name}
+def _symbolic(arrays: Any) -> Any:
+    return jax.tree.map(
+        lambda leaf: KerasTensor(leaf.shape, leaf.dtype) if hasattr(leaf, "shape") else leaf, arrays
+    )
 
 
 @functools.cache
@@ -300,21 +283,3 @@ def knows_its_shape(cls: type) -> bool:
 
     own = depth("compute_output_shape")
     return cls.__mro__[own].__name__ != "Layer" and own <= depth("call")
-
-
-def _shape_of(value: Any) -> tuple[int | None, ...]:
-    return tuple(value.shape)
-
-
-def is_shape(value: Any) -> bool:
-    return isinstance(value, (tuple, list)) and all(
-        size is None or isinstance(size, (int, np.integer)) for size in value
-    )
-
-
-def as_shape(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: as_shape(item) for key, item in value.items()}
-    if is_shape(value):
-        return tuple(value)
-    return [as_shape(item) for item in value]

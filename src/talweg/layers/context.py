@@ -87,6 +87,13 @@ def set_masks(structure: Any, masks: Any) -> None:
             set_mask(array, mask)
 
 
+def drop_masks(structure: Any) -> None:
+    """Take the masks of the arrays of a structure away."""
+    for array in jax.tree.leaves(structure):
+        if mask_of(array) is not None:
+            set_mask(array, None)
+
+
 def carry_mask(source: Any, target: Any) -> Any:
     """`target`, which stands for `source`, with the mask that `source` has."""
     if target is not source and (mask := mask_of(source)) is not None:

@@ -13,7 +13,7 @@ from talweg.core.config import standardize_data_format
 from talweg.layers.arguments import choice, fields, integer, integers, unsupported
 from talweg.layers.base import Layer
 from talweg.layers.input_spec import InputSpec
-from talweg.layers.windows import by_patches, suits_patches, windows_shape
+from talweg.layers.windows import convolved, suits_patches, windows_shape
 
 Sizes = int | Sequence[int]
 
@@ -194,7 +194,7 @@ class Convolution(KernelLayer):
             padding = [(self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)]
         inputs = inputs.astype(kernel.dtype)
         if self.groups == 1 and suits_patches(self, inputs, math.prod(self.kernel_size)):
-            outputs = by_patches(inputs, kernel, self.strides, padding, self.dilation_rate)
+            outputs = convolved(inputs, kernel, self.strides, padding, self.dilation_rate)
         else:
             outputs = self._convolved(inputs, kernel, padding, self.groups)
         return self._finished(outputs)

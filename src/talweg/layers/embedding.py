@@ -92,8 +92,10 @@ class Embedding(Layer):
             self.check_inputs_host(inputs)
         indices = jnp.asarray(inputs).astype("int32")
         table = self.embeddings.value
-        rows = table.at[indices].get(mode="fill", fill_value=np.nan, wrap_negative_indices=False)
-        return rows.astype(self.compute_dtype)
+        rows = table.at[indices].get(mode="clip", wrap_negative_indices=False)
+        known = (indices >= 0) & (indices < self.input_dim)
+        # What mode="fill" would do, in half the time on a CPU.
+        return jnp.where(known[..., None], rows, jnp.nan).astype(self.compute_dtype)
 
     def check_inputs_host(self, x: np.ndarray) -> None:
         """Refuse indices that are not in the table, before they enter a compiled step.

@@ -99,6 +99,9 @@ class GlobalAveragePooling1D(GlobalPooling):
             counts, self._axes, keepdims=self.keepdims, dtype=inputs.dtype
         )
 
+    def compute_mask(self, inputs: Any, previous_mask: Any = None) -> None:
+        """None: the steps that it spoke of are gone."""
+
 
 class GlobalAveragePooling2D(GlobalPooling):
     """The mean over an image: (batch, rows, columns, channels) to (batch, channels).

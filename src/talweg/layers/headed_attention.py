@@ -11,7 +11,7 @@ from talweg.core import errors
 from talweg.layers.activation import Softmax
 from talweg.layers.arguments import integer, number
 from talweg.layers.base import Layer
-from talweg.layers.calling import as_shape
+from talweg.layers.building import as_shape
 from talweg.layers.dropout import Dropout
 from talweg.layers.einsum_dense import EinsumDense
 

@@ -14,7 +14,7 @@ from talweg.core.random import SeedGenerator, draw_seed
 from talweg.core.serialization import deserialize_keras_object, serialize_keras_object
 from talweg.core.variables import Variable
 from talweg.layers.base import Layer
-from talweg.layers.calling import is_shape
+from talweg.layers.building import is_shape
 
 _ALLOWED = {
     "call_fn": ("params", "state", "rng", "inputs", "training"),

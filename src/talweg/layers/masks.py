@@ -19,6 +19,8 @@ class Masked(Tracked):
     supports_masking: bool
     call: Callable[..., Any]
 
+    # Whether the layer is a model, which does nothing but call its layers.
+    carries_layers = False
     # Whether the layers inside hand the masks on, so that the layer itself need not.
     carries_masks = False
 

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from talweg import activations, constraints, initializers, regularizers
+from talweg.core.compilation import runs_on_cpu
 from talweg.core.random import SeedGenerator
 from talweg.layers.arguments import fields, integer, number
 from talweg.layers.base import Layer
@@ -149,7 +150,7 @@ class RecurrentCell(SteppedCell):
         at once, 4.4 ms in the loop; of LSTM(128), 50 steps of 256: 13.0 and 14.2.
         """
         mixed = self.compute_dtype != self.variable_dtype  # the kernel would be cast each time
-        return mixed or inputs.shape[-1] >= 2 * self.units or jax.default_backend() != "cpu"
+        return mixed or inputs.shape[-1] >= 2 * self.units or not runs_on_cpu()
 
     def project(self, inputs: Any, dropped: Any) -> Any:
         outputs = product(inputs, self.kernel.value, dropped)

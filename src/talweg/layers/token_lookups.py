@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import errors
+from talweg.core.loans import only_shapes
 from talweg.layers.host_layer import encode_traced, strings
 from talweg.layers.lookup import IndexLookup
 
@@ -72,11 +73,15 @@ class IntegerLookup(IndexLookup):
     def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
         if self.invert or (self.num_oov_indices > 1 and self.oov_method == "farmhash"):
             super()._check_traceable(*args, **kwargs)
-        if not self._tokens:
-            raise errors.invalid(
-                f"Layer {self.name!r}", "the vocabulary", "known before the model is built", None,
-                "Call adapt(data), or pass vocabulary=[…].",
-            )  # fmt: skip
+        # A model that is read from a file is built before the vocabulary is, which is beside it.
+        if not self._tokens and self._frozen_vocab_size is None:
+            raise self._no_vocabulary()
+
+    def _no_vocabulary(self) -> ValueError:
+        return errors.invalid(
+            f"Layer {self.name!r}", "the vocabulary", "known before the model is built", None,
+            "Call adapt(data), or pass vocabulary=[…].",
+        )  # fmt: skip
 
     def call(self, inputs: Any) -> Any:
         if isinstance(inputs, jax.core.Tracer):
@@ -85,8 +90,11 @@ class IntegerLookup(IndexLookup):
 
     def _traced(self, inputs: Any) -> Any:
         """The lookup inside a compiled program, by binary search in the sorted vocabulary."""
-        order = np.argsort(np.asarray(self._tokens, np.int64))
-        tokens = np.asarray(self._tokens, np.int64)[order]
+        if not self._tokens and not only_shapes():
+            raise self._no_vocabulary()
+        known_tokens = np.asarray(self._tokens or [0], np.int64)
+        order = np.argsort(known_tokens)
+        tokens = known_tokens[order]
         if np.abs(tokens).max() > np.iinfo(np.int32).max:
             raise errors.invalid(
                 f"Layer {self.name!r}", "every token of the vocabulary", "within 32 bits",
@@ -106,6 +114,8 @@ class IntegerLookup(IndexLookup):
         depth = self._depth()
         if self.output_mode == "int" or depth is None:
             return found
+        if not self._tokens and self.output_mode == "tf_idf":  # of which only the shape is asked
+            return encode_traced(found, "count", depth, "float32")
         return self._weighted(encode_traced, found, depth, "int32")
 
     def get_config(self) -> dict[str, Any]:

@@ -15,9 +15,11 @@ import numpy as np
 
 from talweg.core import errors
 from talweg.core.random import SeedGenerator
+from talweg.core.stateless import stateless_scope
 from talweg.core.variables import Variable
 from talweg.layers import context
 from talweg.metrics import Metric
+from talweg.ops.keras_tensor import is_symbolic
 
 
 def parts_of(value: Any, kinds: Any) -> Iterator[Any]:
@@ -180,12 +182,24 @@ class Tracked:
     # -- losses ----------------------------------------------------------------------
 
     def add_loss(self, loss: Any) -> None:
-        """Add scalars to what training minimizes; called inside `call`."""
-        call = context.current()
+        """Add scalars to what training minimizes; called inside `call`.
+
+        Raises:
+            ValueError: a symbolic tensor, which has no value to add.
+        """
+        call, scope = context.current(), stateless_scope()
         for value in jax.tree.leaves(loss):
+            if is_symbolic(value):
+                raise errors.invalid(
+                    "add_loss", "the loss", "computed inside call()", value,
+                    "Put the layers between into a Layer whose call() adds it, or override "
+                    "compute_loss.",
+                )  # fmt: skip
             value = jnp.asarray(value)
             if call is not None:
                 call.losses.append(value)
+            if scope is not None and scope.collect_losses:
+                scope.add_loss(value)
             if not isinstance(value, jax.core.Tracer):
                 self._added_losses.append(value)
 

@@ -1,4 +1,4 @@
-"""CompiledModel: what `compile` chose, what a subclass may override, how a model is prepared."""
+"""CompiledModel: what `compile` chose, and how a model is prepared."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,20 +7,21 @@ import jax
 
 from talweg import optimizers
 from talweg.core import errors
+from talweg.core.loans import discard_assignments
 from talweg.core.serialization import deserialize_keras_object, serialize_keras_object
-from talweg.core.variables import lend
 from talweg.data import Batches
 from talweg.data.batches import Sample
 from talweg.layers import Layer
+from talweg.layers.building import by_calling, is_shape
 from talweg.layers.context import call_context
-from talweg.metrics import Metric
 from talweg.models import data_checks
 from talweg.models.objectives import Objectives
+from talweg.models.steps import Steps
 from talweg.models.trainee import ModelTrainee
 from talweg.ops.keras_tensor import KerasTensor
 
 
-class CompiledModel(Layer):
+class CompiledModel(Steps):
     """A layer that knows an optimizer, losses and metrics; the base of `Model`."""
 
     def __init__(self, **kwargs: Any):
@@ -28,6 +29,9 @@ class CompiledModel(Layer):
         self.optimizer: Any = None
         self.objectives: Objectives | None = None
         self.stop_training = False
+        self.run_eagerly = False
+        self.jit_compile: bool | str = "auto"
+        self.steps_per_execution: int | str = "auto"
         self.compile_arguments: dict[str, Any] = {}
         self._trainee: ModelTrainee | None = None
         # Outputs by what the batches look like: what was checked and built for already.
@@ -40,8 +44,17 @@ class CompiledModel(Layer):
         return self._sublayers()
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> Layer:
-        """A layer by name or by position."""
+        """A layer by name or by position.
+
+        Raises:
+            ValueError: neither or both are given; there is no such layer.
+        """
+        if (name is None) == (index is None):
+            raise errors.invalid("get_layer", "one of name and index", "given", (name, index))
         if index is not None:
+            count = len(self.layers)
+            if not -count <= index < count:
+                raise errors.invalid("get_layer", "index", f"below {count}, the layers", index)
             return self.layers[index]
         for layer in self.layers:
             if layer.name == name:
@@ -102,6 +115,7 @@ class CompiledModel(Layer):
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self.objectives = Objectives(loss, loss_weights, metrics, weighted_metrics)
         self.run_eagerly = run_eagerly
+        self.jit_compile = not run_eagerly if jit_compile == "auto" else jit_compile
         self.steps_per_execution = steps_per_execution
         self.stop_training = False
         self._forget_programs()
@@ -113,7 +127,7 @@ class CompiledModel(Layer):
             "weighted_metrics": weighted_metrics,
             "run_eagerly": run_eagerly,
             "steps_per_execution": 1 if steps_per_execution == "auto" else steps_per_execution,
-            "jit_compile": jit_compile,
+            "jit_compile": self.jit_compile,
         }
 
     @property
@@ -134,105 +148,26 @@ class CompiledModel(Layer):
         """The loss as `compile` was given it."""
         return self.compile_arguments.get("loss")
 
-    @property
-    def metrics(self) -> list[Metric]:
-        """All metrics: the loss's mean, those of `compile`, those held as attributes."""
-        compiled = self.objectives.metrics() if self.objectives is not None else []
-        own = [m for layer in self._flatten_layers() for m in layer._own(Metric)]
-        return list({id(metric): metric for metric in [*compiled, *own]}.values())
+    # -- Keras's names for what talweg does by itself --------------------------------------
 
-    @property
-    def metrics_names(self) -> list[str]:
-        """The names of what `evaluate` returns, in its order: loss first."""
-        return [] if self.objectives is None else self.objectives.names()
+    def make_train_function(self, force: bool = False) -> None:
+        """With `force`, compile the steps anew: where code that `call` uses has changed.
 
-    @property
-    def metrics_variables(self) -> list[Any]:
-        """The variables of all metrics."""
-        return [variable for metric in self.metrics for variable in metric.variables]
-
-    def reset_metrics(self) -> None:
-        """Forget the batches that the metrics have seen."""
-        for metric in self.metrics:
-            metric.reset_state()
-
-    # -- what a subclass may override --------------------------------------------------
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """The loss of a batch, penalties included: a scalar."""
-        assert self.objectives is not None
-        loss = self.objectives.total(y, y_pred, sample_weight)
-        return sum(self.losses, loss)
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Add a batch to the metrics; returns their results so far."""
-        assert self.objectives is not None
-        self.objectives.observe(y, y_pred, sample_weight)
-        return self.get_metrics_result()
-
-    def get_metrics_result(self) -> dict[str, Any]:
-        """The metrics' results by name."""
-        assert self.objectives is not None
-        logs = self.objectives.report()
-        compiled = {id(metric) for metric in self.objectives.metrics()}
-        for metric in self.metrics:
-            if id(metric) not in compiled:
-                result = metric.result()
-                logs.update(result if isinstance(result, Mapping) else {metric.name: result})
-        return logs
-
-    def train_step(self, state: Any, data: Any) -> Any:
-        """One step in Keras's JAX style; override it to write your own.
-
-        Args:
-            state: `(trainable, non_trainable, optimizer, metrics)`, lists of arrays in the
-                order of `trainable_variables`, `non_trainable_variables`,
-                `optimizer.variables`, `metrics_variables`.
-            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
-
-        Returns:
-            The logs of the step and the new state.
+        A layer that was frozen or thawed is noticed without it.
         """
-        trainable, fixed, optimizer, metrics = state
-        trainee = self._ready()
+        if force:
+            self._forget_programs()
 
-        def objective(params: Any) -> Any:
-            loss, *rest = trainee.forward(params, fixed, metrics, _unpacked(data), True)
-            return self.optimizer.scale_loss(loss), rest
+    def make_test_function(self, force: bool = False) -> None:
+        """The same as `make_train_function`: the steps are compiled together."""
+        self.make_train_function(force)
 
-        grads, (logs, fixed, metrics) = jax.grad(objective, has_aux=True)(trainable)
-        trainable, optimizer = self.optimizer.stateless_apply(optimizer, grads, trainable)
-        logs = logs or self._results_from(metrics)
-        return logs, (trainable, fixed, optimizer, metrics)
+    def make_predict_function(self, force: bool = False) -> None:
+        """The same as `make_train_function`: the steps are compiled together."""
+        self.make_train_function(force)
 
-    def test_step(self, state: Any, data: Any) -> Any:
-        """One step of evaluation in Keras's JAX style.
-
-        Args:
-            state: `(trainable, non_trainable, metrics)`, lists of arrays.
-            data: `(x,)`, `(x, y)` or `(x, y, sample_weight)`.
-
-        Returns:
-            The logs and the state.
-        """
-        trainable, fixed, metrics = state
-        _, logs, _, metrics = self._ready().forward(
-            trainable, fixed, metrics, _unpacked(data), False
-        )
-        return logs or self._results_from(metrics), (trainable, fixed, metrics)
-
-    def _results_from(self, metrics: Any) -> dict[str, Any]:
-        with lend(self._ready().metrics, metrics):
-            return self.get_metrics_result()
+    def jax_state_sync(self) -> None:
+        """Nothing: variables always hold their values."""
 
     # -- preparation ---------------------------------------------------------------------
 
@@ -253,8 +188,26 @@ class CompiledModel(Layer):
                 "model.compile(optimizer=…, loss=…)."
             )
 
+    @by_calling
+    def build(self, input_shape: Any = None) -> None:
+        """Make all variables for inputs of this shape, the batch axis first, None where unknown.
+
+        Args:
+            input_shape: a shape, or the shapes of several inputs in their structure.
+        """
+        if self.built or self._building:  # a subclass builds its layers itself
+            return
+        specs = jax.tree.map(lambda sizes: KerasTensor(sizes), input_shape, is_leaf=is_shape)
+        with call_context(False):
+            self(specs, training=False)
+        self._build_shape = input_shape
+
     def build_on(self, x: Any) -> Any:
         """Make all variables for inputs like `x`; returns the specs of the outputs."""
+        if self.run_eagerly:  # the user's code may look at values
+            with jax.disable_jit(), discard_assignments(), call_context(False):
+                outputs = self(x, training=False)
+            return jax.tree.map(lambda a: KerasTensor((None, *a.shape[1:]), a.dtype), outputs)
         specs = jax.tree.map(lambda a: KerasTensor(a.shape, a.dtype), x)
         with call_context(False):
             return self(specs, training=False)
@@ -305,13 +258,6 @@ class CompiledModel(Layer):
         if names:
             return list(names), True
         return [f"output_{i + 1}" for i in range(len(jax.tree.leaves(outputs)))], False
-
-
-def _unpacked(data: Any) -> Sample:
-    """(x, y, sample_weight) of what `train_step` was given."""
-    if not isinstance(data, (tuple, list)):
-        return Sample(data)
-    return Sample(*data)
 
 
 def _signature(example: Sample) -> Any:

@@ -1,5 +1,6 @@
 """Steps that the user wrote: `train_step` and `test_step` in Keras's JAX style."""
 
+import inspect
 from typing import Any
 
 import jax
@@ -15,6 +16,7 @@ from talweg.training.step import Step, keep_if_bad
 def custom_step(model: Any, optimizer: Optimizer | None) -> Step:
     """`model.train_step(state, data)` in Keras's JAX style, as a step of the engine."""
     assert optimizer is not None
+    _check_style(model, "train_step")
     cells = optimizer.state
     listed = optimizer.variables
 
@@ -51,12 +53,24 @@ def custom_test_step(model: Any) -> Step:
     """`model.test_step(state, data)` in Keras's JAX style, as a step of the engine."""
 
     def step(state: TrainState, batch: Any) -> TrainState:
-        logs, (_, _, metrics) = model.test_step(
+        logs, (_, fixed, metrics) = model.test_step(
             (state.params, state.fixed, state.metrics), _pack(batch)
         )
-        return state._replace(metrics=list(metrics), logs=_as_arrays(logs))
+        return state._replace(fixed=list(fixed), metrics=list(metrics), logs=_as_arrays(logs))
 
     return step
+
+
+def _check_style(model: Any, name: str) -> None:
+    """Refuse `train_step(self, data)` of TensorFlow's style, which needs a tape."""
+    try:
+        inspect.signature(getattr(model, name)).bind(None, None)
+    except TypeError:
+        raise TypeError(
+            f"{type(model).__name__}.{name}(self, data) is in TensorFlow's style. Steps are "
+            f"compiled by JAX here: write {name}(self, state, data), as Keras has it for JAX, "
+            "or override compute_loss(self, x, y, y_pred, sample_weight)."
+        ) from None
 
 
 def _as_arrays(logs: dict[str, Any]) -> dict[str, Any]:

@@ -1,10 +1,15 @@
 """A model as a picture: boxes for layers, arrows for what flows between them."""
 
+import itertools
 import os
 from typing import Any
 
 from talweg.core import errors
+from talweg.layers import Layer
+from talweg.models import operations
 from talweg.models.functional import Functional
+from talweg.models.graph import Graph
+from talweg.models.wiring import Wiring
 
 
 def model_to_dot(
@@ -18,6 +23,7 @@ def model_to_dot(
     subgraph: bool = False,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str = "ortho",
     **kwargs: Any,
 ) -> Any:
     """The model as a graph of pydot.
@@ -33,6 +39,7 @@ def model_to_dot(
         subgraph: whether the result is a cluster for another graph.
         show_layer_activations: whether boxes tell the activation.
         show_trainable: whether boxes tell what is trained.
+        splines: how arrows run: "ortho" at right angles, "line", "polyline", "curved", "spline".
         kwargs: accepted as Keras does.
 
     Raises:
@@ -50,6 +57,7 @@ def model_to_dot(
         graph = pydot.Dot()
         graph.set("rankdir", rankdir)
         graph.set("dpi", str(dpi))
+        graph.set("splines", splines)
     graph.set_node_defaults(shape="box")
     shown = {
         "shapes": show_shapes,
@@ -58,12 +66,7 @@ def model_to_dot(
         "activations": show_layer_activations,
         "trainable": show_trainable,
     }
-    for source, target in _arrows(model, expand_nested):
-        for layer in (source, target):
-            if layer is not None:
-                graph.add_node(pydot.Node(str(id(layer)), label=_label(layer, shown)))
-        if source is not None:
-            graph.add_edge(pydot.Edge(str(id(source)), str(id(target))))
+    _Drawing(pydot, graph, shown, expand_nested).draw(model, graph)
     return graph
 
 
@@ -78,6 +81,7 @@ def plot_model(
     dpi: int = 200,
     show_layer_activations: bool = False,
     show_trainable: bool = False,
+    splines: str = "ortho",
     **kwargs: Any,
 ) -> None:
     """Draw a model into a file; needs pydot and Graphviz's `dot`.
@@ -87,61 +91,120 @@ def plot_model(
         to_file: the path; its ending tells the format, "png" where there is none.
         show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi: as of
             `model_to_dot`.
-        show_layer_activations, show_trainable: the same.
+        show_layer_activations, show_trainable, splines: the same.
         kwargs: accepted as Keras does.
 
     Raises:
         ValueError: the model is not built.
-        MissingExtraError: pydot is not installed.
+        MissingExtraError: pydot or Graphviz's `dot` is not installed.
     """
     dot = model_to_dot(
         model, show_shapes, show_dtype, show_layer_names, rankdir, expand_nested, dpi,
         show_layer_activations=show_layer_activations, show_trainable=show_trainable,
+        splines=splines,
     )  # fmt: skip
     path = os.fspath(to_file)
     kind = os.path.splitext(path)[1][1:] or "png"
-    dot.write(path if os.path.splitext(path)[1] else f"{path}.png", format=kind)
+    try:
+        dot.write(path if os.path.splitext(path)[1] else f"{path}.png", format=kind)
+    except FileNotFoundError as error:
+        if "not found in path" not in str(error):
+            raise
+        raise errors.MissingExtraError(
+            "Drawing a model into a file needs Graphviz's program dot, which is not on the PATH. "
+            "Install Graphviz (apt install graphviz, brew install graphviz), or write the text "
+            "of model_to_dot(model).to_string() and draw it elsewhere."
+        ) from error
 
 
-def _arrows(model: Any, expand: bool) -> list[tuple[Any, Any]]:
-    """Pairs of layers between which data flows; (None, layer) for those with no layer before."""
-    if isinstance(model, Functional):
-        graph = model._graph
-        pairs: list[tuple[Any, Any]] = [(None, layer) for layer in graph.input_layers]
-        makers = {
-            id(tensor): layer
-            for tensor, layer in zip(graph.input_leaves, graph.input_layers, strict=True)
-        }
+class _Drawing:
+    """A picture that grows box by box.
+
+    Args:
+        pydot: the package.
+        graph: the whole, which the arrows belong to.
+        shown: what labels tell.
+        expand: whether models inside are drawn as their layers, in a frame.
+    """
+
+    def __init__(self, pydot: Any, graph: Any, shown: dict[str, bool], expand: bool):
+        self.pydot, self.graph, self.shown, self.expand = pydot, graph, shown, expand
+        self._drawn: dict[int, Ends] = {}
+        self._arrows: set[tuple[str, str]] = set()
+
+    def draw(self, model: Any, frame: Any) -> "Ends":
+        """Draw the inside of a model into a frame; the boxes where data comes in and goes out."""
+        if isinstance(model, Functional):
+            return self._draw_graph(model._graph, frame)
+        ends = [self._part(layer, frame) for layer in model.layers]
+        for (_, sources), (targets, _) in itertools.pairwise(ends):
+            self._connect(sources[0], targets[0])
+        return (ends[0][0], ends[-1][1]) if ends else ([], [])
+
+    def _draw_graph(self, graph: Graph, frame: Any) -> "Ends":
+        names = Wiring(graph).names
+        boxes = [self._box(layer, layer.name, frame) for layer in graph.input_layers]
+        made = {id(tensor): box for tensor, box in zip(graph.input_leaves, boxes, strict=True)}
         for node in graph.nodes:
-            is_layer = hasattr(node.operation, "weights")
-            here = node.operation if is_layer else node
-            makers.update((id(leaf), here) for leaf in node.leaves)
-            pairs += [(makers.get(id(parent)), here) for parent in node.parents]
-    else:
-        layers = list(getattr(model, "layers", None) or model._sublayers())
-        pairs = list(zip([None, *layers], layers, strict=False))
-    if not expand:
-        return pairs
-    inner = [
-        pair
-        for layer in dict.fromkeys(target for _, target in pairs)
-        if getattr(layer, "layers", None)
-        for pair in _arrows(layer, expand)
-    ]
-    return pairs + inner
+            if isinstance(node.operation, Layer):
+                targets, sources = self._part(node.operation, frame)
+            else:
+                box = self._box(node, names[id(node)], frame)
+                targets, sources = [box], [box]
+            for i, tensor in enumerate(node.parents):
+                self._connect(made[id(tensor)], targets[min(i, len(targets) - 1)])
+            for i, tensor in enumerate(node.leaves):
+                made[id(tensor)] = sources[min(i, len(sources) - 1)]
+        return boxes, [made[id(tensor)] for tensor in graph.output_leaves]
+
+    def _part(self, layer: Any, frame: Any) -> "Ends":
+        """One layer: a box, or a frame with the layers of a model."""
+        if id(layer) not in self._drawn:
+            if self.expand and getattr(layer, "layers", None):
+                inside = self.pydot.Cluster(graph_name=str(id(layer)), label=layer.name)
+                self._drawn[id(layer)] = self.draw(layer, inside)
+                frame.add_subgraph(inside)
+            else:
+                box = self._box(layer, layer.name, frame)
+                self._drawn[id(layer)] = [box], [box]
+        return self._drawn[id(layer)]
+
+    def _box(self, one: Any, name: str, frame: Any) -> str:
+        key = str(id(one))
+        frame.add_node(self.pydot.Node(key, label=_label(one, name, self.shown)))
+        return key
+
+    def _connect(self, source: str, target: str) -> None:
+        if (source, target) not in self._arrows:
+            self._arrows.add((source, target))
+            self.graph.add_edge(self.pydot.Edge(source, target))
 
 
-def _label(layer: Any, shown: dict[str, bool]) -> str:
-    if not hasattr(layer, "weights"):
-        return getattr(layer.operation, "__name__", str(layer.operation))
-    kind = type(layer).__name__
-    lines = [f"{layer.name} ({kind})" if shown["names"] else kind]
-    if shown["activations"] and hasattr(layer, "activation"):
-        lines.append(f"activation: {getattr(layer.activation, '__name__', layer.activation)}")
+# The boxes of a part where its inputs arrive, and those where its outputs leave.
+Ends = tuple[list[str], list[str]]
+
+
+def _label(one: Any, name: str, shown: dict[str, bool]) -> str:
+    """What a box tells of a layer, or of the use of an op."""
+    is_layer = isinstance(one, Layer)
+    kind = type(one).__name__ if is_layer else operations.kind(one.operation)
+    lines = [f"{name} ({kind})" if shown["names"] else kind]
+    if shown["activations"] and hasattr(one, "activation"):
+        lines.append(f"activation: {getattr(one.activation, '__name__', one.activation)}")
     if shown["shapes"]:
-        lines.append(f"output: {getattr(layer, 'batch_shape', None) or layer._seen_shape}")
+        shapes = _shapes(one) if is_layer else [leaf.shape for leaf in one.leaves]
+        lines.append(f"output: {', '.join(map(str, shapes))}")
     if shown["types"]:
-        lines.append(f"type: {layer.compute_dtype}")
-    if shown["trainable"]:
-        lines.append("trainable" if layer.trainable else "frozen")
+        types = [one.compute_dtype] if is_layer else [leaf.dtype for leaf in one.leaves]
+        lines.append(f"type: {', '.join(types)}")
+    if shown["trainable"] and is_layer:
+        lines.append("trainable" if one.trainable else "frozen")
     return "\n".join(lines)
+
+
+def _shapes(layer: Any) -> list[Any]:
+    if hasattr(layer, "batch_shape"):
+        return [layer.batch_shape]
+    if layer._nodes:
+        return [leaf.shape for leaf in layer._nodes[-1].leaves]
+    return [layer._seen_shape]

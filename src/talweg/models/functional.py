@@ -43,7 +43,9 @@ class Functional(Model):
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
         context.set_masks(inputs, mask)
-        return self._graph.run(inputs)
+        outputs = self._graph.run(inputs)
+        single = isinstance(outputs, (list, tuple)) and len(outputs) == 1
+        return outputs[0] if single else outputs
 
     def get_config(self) -> dict[str, Any]:
         """The graph; for a class with arguments of its own, these."""
@@ -65,6 +67,11 @@ class Functional(Model):
 
     def _sublayers(self) -> list[Layer]:
         return self._graph.layers
+
+    @property
+    def operations(self) -> list[Any]:
+        """The layers and the uses of ops, those furthest from the outputs first."""
+        return list(self._graph.operations)
 
     @property
     def inputs(self) -> list[KerasTensor]:

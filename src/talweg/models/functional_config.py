@@ -1,6 +1,6 @@
 """The graph of a functional model as a config, in Keras's format, and back."""
 
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,6 +9,7 @@ import jax
 from talweg.core.serialization import deserialize_keras_object, serialize_keras_object
 from talweg.layers import Layer
 from talweg.models import operations
+from talweg.models.wiring import Wiring
 from talweg.ops.keras_tensor import KerasTensor
 
 KEYS = ("layers", "input_layers", "output_layers")
@@ -23,35 +24,7 @@ def graph_config(graph: Any) -> dict[str, Any]:
     return _Writer(graph).config()
 
 
-class _Writer:
-    def __init__(self, graph: Any):
-        self.graph = graph
-        self.uses: dict[int, list[Any]] = {}
-        for node in graph.nodes:
-            self.uses.setdefault(_owner(node), []).append(node)
-        for layer in graph.layers:
-            if id(layer) in self.uses:
-                order = {id(node): i for i, node in enumerate(layer._nodes)}
-                self.uses[id(layer)].sort(key=lambda node: order.get(id(node), len(order)))
-        self.names = self._names_of_ops()
-
-    def _names_of_ops(self) -> dict[int, str]:
-        taken = {layer.name for layer in self.graph.layers}
-        counts: Counter[str] = Counter()
-        names: dict[int, str] = {}
-        for node in self.graph.nodes:
-            if isinstance(node.operation, Layer):
-                continue
-            base = operations.base_name(node.operation)
-            while True:
-                count = counts[base]
-                counts[base] += 1
-                name = f"{base}_{count}" if count else base
-                if name not in taken:
-                    break
-            names[id(node)] = name
-        return names
-
+class _Writer(Wiring):
     def config(self) -> dict[str, Any]:
         records = []
         for one in self.graph.operations:
@@ -93,7 +66,7 @@ class _Writer:
     def _plain(self, value: Any) -> Any:
         if isinstance(value, KerasTensor):
             place = {"shape": list(value.shape), "dtype": value.dtype,
-                     "keras_history": self._history(value)}  # fmt: skip
+                     "keras_history": self.history(value)}  # fmt: skip
             return {"class_name": "__keras_tensor__", "config": place}
         if isinstance(value, (list, tuple)):  # Keras writes tuples as lists
             return [self._plain(item) for item in value]
@@ -101,20 +74,9 @@ class _Writer:
             return {key: self._plain(item) for key, item in value.items()}
         return serialize_keras_object(value)
 
-    def _history(self, tensor: KerasTensor) -> list[Any]:
-        """The name of what made a tensor, the number of its use, the place in what came out."""
-        source = self.graph.input_layer_of(tensor)
-        if source is not None:
-            return [source.name, 0, 0]
-        node = tensor.node
-        assert node is not None
-        number = next(i for i, use in enumerate(self.uses[_owner(node)]) if use is node)
-        place = next(i for i, leaf in enumerate(node.leaves) if leaf is tensor)
-        return [self.names.get(id(node)) or node.operation.name, number, place]
-
     def _places(self, tensors: Any) -> Any:
         def place(tensor: KerasTensor) -> list[Any]:
-            name, number, index = self._history(tensor)
+            name, number, index = self.history(tensor)
             node = tensor.node
             # Keras counts a functional model's own making as its first use, here only.
             inside = node is not None and self.graph.input_layer_of(tensor) is None
@@ -122,11 +84,6 @@ class _Writer:
             return [name, number + 1 if nested else number, index]
 
         return jax.tree.map(place, tensors)
-
-
-def _owner(node: Any) -> int:
-    """Layers are shared between uses; a use of an op is an operation of its own."""
-    return id(node.operation) if isinstance(node.operation, Layer) else id(node)
 
 
 def graph_from_config(config: Mapping[str, Any], custom_objects: Any = None) -> tuple[Any, Any]:

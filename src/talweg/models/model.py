@@ -21,13 +21,14 @@ from talweg.models.compiled import CompiledModel
 from talweg.models.files import Filed
 from talweg.models.graph import Graph
 from talweg.models.predict import Predictor
+from talweg.models.state_tree import StateTree
 from talweg.models.summary import print_summary
 from talweg.training.interrupt import Interrupt, deferred_interrupt
 from talweg.training.loop import run, train
 from talweg.training.pace import Pace
 
 
-class Model(Filed, CompiledModel):
+class Model(Filed, StateTree, CompiledModel):
     """A network that can be trained.
 
     Subclass it and define `call`, with the layers as attributes:
@@ -286,7 +287,8 @@ class Model(Filed, CompiledModel):
         callbacks = self._callbacks(callbacks, 0 if patient else verbose, batches)
         self.stop_predicting = False
         try:
-            return predictor.run(batches, callbacks, patient)
+            with jax.disable_jit(self.run_eagerly):
+                return predictor.run(batches, callbacks, patient)
         finally:
             console.erase()
 
@@ -327,7 +329,8 @@ class Model(Filed, CompiledModel):
         """The outputs for one batch, as NumPy arrays."""
         batches = _one_batch(x, None, None, "predict_on_batch")
         self.stop_predicting = False
-        return self._predictor_for(batches).run(batches, CallbackList())
+        with jax.disable_jit(self.run_eagerly):
+            return self._predictor_for(batches).run(batches, CallbackList())
 
     def _on_batch(self, batches: ArrayBatches, phase: str, return_dict: bool) -> Any:
         trainee = self._prepare(batches, phase)
@@ -408,9 +411,13 @@ class Model(Filed, CompiledModel):
             print_fn: where the text goes; `print` by default.
             expand_nested: whether layers inside layers are listed.
             show_trainable: whether a column says which layers learn.
-            positions, layer_range: accepted as Keras does.
+            positions: accepted as Keras does; columns are as wide as they must be.
+            layer_range: the names of the first and the last layer to list, or patterns of them.
+
+        Raises:
+            ValueError: `layer_range` matches no layer.
         """
-        print_summary(self, line_length, print_fn, expand_nested, show_trainable)
+        print_summary(self, line_length, print_fn, expand_nested, show_trainable, layer_range)
 
     @property
     def input_shape(self) -> Any:
@@ -418,9 +425,6 @@ class Model(Filed, CompiledModel):
         if self._build_shape is None:
             raise AttributeError(f"{self.name} is not built yet, so its input shape is unknown.")
         return self._build_shape
-
-    def export(self, *_: Any, **__: Any) -> None:
-        raise NotImplementedError("export: not in this version of talweg.")
 
 
 def _one_batch(x: Any, y: Any, weight: Any, owner: str) -> ArrayBatches:

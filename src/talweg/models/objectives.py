@@ -11,7 +11,7 @@ from talweg import losses, metrics
 from talweg.core import errors
 from talweg.data.host import rows_of
 from talweg.layers.context import mask_of
-from talweg.metrics import Mean, Metric
+from talweg.metrics import Mean, MeanMetricWrapper, Metric
 
 
 def spread(given: Any, outputs: Sequence[str], what: str, each: bool = False) -> list[Any]:
@@ -112,6 +112,8 @@ class Objectives:
         # The mean loss of each output, by its position, where there are several.
         self.output_trackers: dict[int, Mean] = {}
         self._with_loss: list[int] = []
+        # Metrics that the model's own `metrics` leaves out: nobody keeps their state.
+        self._left_out: set[int] = set()
         self.weights: list[float | None] = []
         self.outputs: list[str] = []
 
@@ -195,6 +197,16 @@ class Objectives:
         trackers = self.output_trackers.values()
         return [self.loss_tracker, *trackers, *(entry.metric for entry in self.entries)]
 
+    def keep(self, listed: Sequence[Metric]) -> None:
+        """From now on count only for those among `listed`."""
+        kept = {id(metric) for metric in listed}
+        self._left_out = {id(metric) for metric in self.metrics()} - kept
+
+    def count_loss(self, loss: Any, rows: int) -> None:
+        """Add a batch to the mean of the loss."""
+        if id(self.loss_tracker) not in self._left_out:
+            self.loss_tracker.update_state(loss, sample_weight=rows)
+
     def total(self, y: Any, prediction: Any, weight: Any) -> Any:
         """The weighted sum of the outputs' losses; also counted one by one where several."""
         predictions = jax.tree.leaves(prediction)
@@ -209,22 +221,29 @@ class Objectives:
             masked = {} if mask is None else {"mask": mask}
             term = loss(target, predictions[i], sample_weight=weights[i], **masked)
             terms.append(term if self.weights[i] is None else term * self.weights[i])
-            if i in self.output_trackers:
+            if i in self.output_trackers and id(self.output_trackers[i]) not in self._left_out:
                 self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))
         return sum(terms[1:], terms[0]) if terms else jnp.float32(0)
 
     def observe(self, y: Any, prediction: Any, weight: Any) -> None:
-        """Add a batch to the metrics; runs inside the step."""
+        """Add a batch to the metrics; runs inside the step.
+
+        A mask of the output weighs in the means of functions, and in no other metric, as in
+        Keras.
+        """
         if not self.entries:
             return
         predictions, targets = jax.tree.leaves(prediction), self.targets(y)
         weights = self._weights_of(weight)
         for entry in self.entries:
-            entry.metric.update_state(
-                _like(targets[entry.output], predictions[entry.output]),
-                predictions[entry.output],
-                sample_weight=weights[entry.output] if entry.weighted else None,
-            )
+            if id(entry.metric) in self._left_out:
+                continue
+            prediction = predictions[entry.output]
+            own = weights[entry.output] if entry.weighted else None
+            if isinstance(entry.metric, MeanMetricWrapper):
+                own = _masked(own, mask_of(prediction))
+            target = _like(targets[entry.output], prediction)
+            entry.metric.update_state(target, prediction, sample_weight=own)
 
     def names(self) -> list[str]:
         """The keys of the logs in the order of `evaluate`, which is Keras's.
@@ -244,8 +263,10 @@ class Objectives:
     def report(self) -> dict[str, Any]:
         """The logs: loss first, then metrics in the order of `compile`."""
         trackers = [self.loss_tracker, *self.output_trackers.values()]
-        logs = {tracker.name: tracker.result() for tracker in trackers}
+        logs = {t.name: t.result() for t in trackers if id(t) not in self._left_out}
         for entry in self.entries:
+            if id(entry.metric) in self._left_out:
+                continue
             result = entry.metric.result()
             if isinstance(result, Mapping):
                 logs.update(result)
@@ -276,6 +297,19 @@ def _as_list(items: Any) -> list[Any]:
     if items is None:
         return []
     return list(items) if isinstance(items, (list, tuple)) else [items]
+
+
+def _masked(weight: Any, mask: Any) -> Any:
+    """The weights of (rows, steps), zero where the mask is; `weight` where there is none."""
+    if mask is None:
+        return weight
+    counted = jnp.asarray(mask, jnp.float32)
+    if weight is None:
+        return counted
+    weight = jnp.asarray(weight, jnp.float32)
+    if weight.ndim > counted.ndim and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    return counted * weight.reshape(weight.shape + (1,) * (counted.ndim - weight.ndim))
 
 
 def _like(target: Any, prediction: Any) -> Any:

@@ -63,6 +63,12 @@ def base_name(function: Callable[..., Any]) -> str:
     return to_snake_case(_NAMES[function]) if function in _NAMES else function.__name__
 
 
+def kind(function: Callable[..., Any]) -> str:
+    """The class of operations that Keras has for it: `Multiply`, `LeakyRelu`."""
+    own = getattr(function, "__name__", "Op")
+    return _NAMES.get(function) or "".join(part[:1].upper() + part[1:] for part in own.split("_"))
+
+
 def record(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], name: str) -> Any:
     """The record of one use, without its node, and the arguments that are its node's.
 
@@ -80,7 +86,7 @@ def record(function: Callable[..., Any], args: Any, kwargs: Mapping[str, Any], n
                 "Use it inside a layer of your own.",
             )  # fmt: skip
         module = _MODULE_OF.get(own, "numpy")
-        class_name = "".join(part[:1].upper() + part[1:] for part in own.split("_"))
+        class_name = kind(function)
         tensors, config = _split(function, args, kwargs)
     return {
         "module": f"keras.src.ops.{module}",

@@ -11,10 +11,12 @@ import numpy as np
 
 from talweg.callbacks import Progbar
 from talweg.core.compilation import use_persistent_cache
+from talweg.core.memory import keep_memory
 from talweg.core.variables import Variable, lend
 from talweg.data import Batches, Chunk
 from talweg.layers.context import call_context
 from talweg.models import data_checks
+from talweg.models.steps import overrides
 from talweg.training.block import gather, slow_in_loops
 
 # Long predictions run so many batches in one call.
@@ -37,24 +39,51 @@ class Predictor:
 
     def __init__(self, model: Any):
         use_persistent_cache()
+        keep_memory()
         self._model = model
         self.variables: list[Variable] = model.variables
         self.traces: dict[str, int] = {}
         self._single = jax.jit(self._one)
         self._block = jax.jit(self._many)
         self._slow_in_loops: bool | None = None
+        self._custom = overrides(model, "predict_step")
+        # Whether a call assigns variables, such as the states of a stateful RNN.
+        self._moves = False
 
     def _one(self, arrays: Any, x: Any, rows: Any) -> Any:
         self.traces["single"] = self.traces.get("single", 0) + 1
-        return self._outputs(arrays, gather(x, rows))
+        outputs, moved = self._step(arrays, gather(x, rows))
+        self._moves = bool(moved)
+        return outputs, moved
 
     def _many(self, arrays: Any, x: Any, order: Any) -> Any:
         self.traces["block"] = self.traces.get("block", 0) + 1
-        return jax.lax.map(lambda rows: self._outputs(arrays, gather(x, rows)), order)
+        return jax.lax.map(lambda rows: self._step(arrays, gather(x, rows))[0], order)
 
-    def _outputs(self, arrays: Any, x: Any) -> Any:
-        with lend(self.variables, arrays), call_context(False):
-            return self._model(x, training=False)
+    def _step(self, arrays: Any, x: Any) -> tuple[Any, dict[int, Any]]:
+        """The outputs, and the variables that the call assigned: nearly always none."""
+        if self._custom:
+            now = dict(zip(map(id, self.variables), arrays, strict=True))
+            params, fixed = self._model.trainable_variables, self._model.non_trainable_variables
+            state = [now[id(v)] for v in params], [now[id(v)] for v in fixed]
+            outputs, updated = self._model.predict_step(state, (x,))
+            now.update(zip(map(id, fixed), updated, strict=True))
+            after = list(now.values())
+        else:
+            # What a layer's own metric gathers here is nobody's.
+            held = self._model.metrics_variables
+            with lend(held, held), lend(self.variables, arrays) as loan, call_context(False):
+                outputs = self._model(x, training=False)
+                after = loan.values(self.variables)
+        pairs = enumerate(zip(arrays, after, strict=True))
+        return outputs, {i: new for i, (old, new) in pairs if new is not old}
+
+    def _run_one(self, arrays: list[Any], x: Any, rows: Any) -> Any:
+        """One batch; what it assigned is kept for the next."""
+        outputs, moved = self._single(arrays, x, rows)
+        for i, value in moved.items():
+            arrays[i] = self.variables[i].assign(value).value
+        return outputs
 
     def run(self, batches: Batches, callbacks: Any, patient: bool = False) -> Any:
         """The outputs over all batches, joined, as NumPy arrays.
@@ -105,7 +134,7 @@ class Predictor:
             count = _BLOCK if looped and chunk.steps - done > _BLOCK else 1
             rows = chunk.order[done * size : (done + count) * size]
             if count == 1:
-                yield 1, functools.partial(self._single, arrays, x, jnp.asarray(rows))
+                yield 1, functools.partial(self._run_one, arrays, x, jnp.asarray(rows))
             else:
                 order = jnp.asarray(rows.reshape(count, size))
                 yield count, lambda order=order: jax.tree.map(_rows, self._block(arrays, x, order))
@@ -129,7 +158,7 @@ class Predictor:
             rows = jnp.asarray(chunk.order[: chunk.batch_size])
             traced = self._single.trace(arrays, chunk.data.x, rows)
             self._slow_in_loops = slow_in_loops(traced)
-        return not self._slow_in_loops
+        return not self._slow_in_loops and not self._moves
 
 
 def _rows(stacked: Any) -> np.ndarray:

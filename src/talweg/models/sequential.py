@@ -9,7 +9,7 @@ from talweg import layers as layers_module
 from talweg.core import errors
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import InputLayer, Layer, context
-from talweg.layers.calling import is_shape
+from talweg.layers.building import is_shape
 from talweg.models.model import Model
 from talweg.ops.keras_tensor import KerasTensor
 
@@ -112,6 +112,7 @@ class Sequential(Model):
         )
         if self._input is not None and input_shape == self._input.batch_shape:
             x = self._input.output
+        self._input_spec = x
         try:
             for layer in self._stack:
                 layer._nodes.clear()  # of the shorter model, or of other shapes
@@ -153,9 +154,21 @@ class Sequential(Model):
     @property
     def inputs(self) -> list[KerasTensor]:
         """The symbolic input, in a list."""
-        if self._input is None:
-            raise AttributeError(f"{self.name} has no Input layer, so its input is unknown.")
-        return [self._input.output]
+        if self._input is not None:
+            return [self._input.output]
+        if not self.built:
+            raise AttributeError(f"{self.name} is not built yet, so its input is unknown.")
+        return jax.tree.leaves(self._input_spec)
+
+    @property
+    def input(self) -> Any:
+        """The symbolic input."""
+        return self.inputs[0] if len(self.inputs) == 1 else self._input_spec
+
+    @property
+    def output(self) -> Any:
+        """The symbolic output."""
+        return self.outputs[0] if len(self.outputs) == 1 else self._output_spec
 
     @property
     def outputs(self) -> list[Any]:

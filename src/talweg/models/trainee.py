@@ -13,11 +13,13 @@ import numpy as np
 
 from talweg.core.errors import NonFiniteError
 from talweg.core.variables import Variable, lend
+from talweg.layers import context
 from talweg.layers.context import call_context
 from talweg.metrics import Metric
 from talweg.models import data_checks
 from talweg.models.custom_steps import custom_step, custom_test_step
 from talweg.models.diagnosis import ask_layers, bad_row
+from talweg.models.steps import overrides
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
@@ -57,6 +59,7 @@ class ModelTrainee:
         self.params: list[Variable] = model.trainable_variables
         self.fixed: list[Variable] = model.non_trainable_variables
         metrics: list[Metric] = model.metrics
+        model.objectives.keep(metrics)
         self.metrics: list[Variable] = [v for m in metrics for v in m.variables]
         self._own_start = [m for m in metrics if type(m).reset_state is not Metric.reset_state]
         self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
@@ -71,15 +74,15 @@ class ModelTrainee:
             self._given_up += [*self.params, *self.fixed]
             if optimizer is not None:
                 self._given_up += jax.tree.leaves(optimizer.state._replace(hyper={}))
-        self._observes = not _overridden(model, "compute_metrics")
+        self._observes = not overrides(model, "compute_metrics")
         parameters = inspect.signature(model.compute_loss).parameters
         self._loss_takes_training = "training" in parameters or any(
             p.kind is p.VAR_KEYWORD for p in parameters.values()
         )
         self._task = task = Task(self._objective, self._update, self._scale)
         # A user's own metrics may report what no metric object holds: their logs are kept.
-        trains = _overridden(model, "train_step") or not self._observes
-        tests = _overridden(model, "test_step") or not self._observes
+        trains = overrides(model, "train_step") or not self._observes
+        tests = overrides(model, "test_step") or not self._observes
         overflows = optimizer is not None and optimizer.handles_overflow
         step = make_step(task, "loss" if small else "weights" if overflows else "gradients")
         self.train_program = Program(
@@ -88,7 +91,7 @@ class ModelTrainee:
         self.test_program = Program(
             custom_test_step(model) if tests else make_test_step(task),
             self._report_metrics,
-            moving=("metrics", "logs"),
+            moving=("fixed", "metrics", "logs"),
         )
         self._custom = {"train": trains, "test": tests}
         # The last compiled look inside a step, and what it was made of.
@@ -112,13 +115,15 @@ class ModelTrainee:
 
     @contextlib.contextmanager
     def testing(self) -> Generator[None]:
-        """While the test program runs: only the metrics move, from zero on."""
-        kept, self._logs = self._logs, _zeros(self._log_shapes["test"])
+        """While the test program runs: metrics move, from zero on, and what the model updates."""
+        kept = self._logs, self._given_up
+        self._logs = _zeros(self._log_shapes["test"])
+        self._given_up = [*self.metrics, *self.fixed]
         self.reset_metrics()
         try:
             yield
         finally:
-            self._logs = kept
+            self._logs, self._given_up = kept
 
     def read_state(self) -> TrainState:
         """The cells' arrays, with the hyperparameters of this moment.
@@ -183,7 +188,7 @@ class ModelTrainee:
         None where there is nothing to look at, or nothing is known of the step: the user
         wrote it. Compiled once, and kept for the next `fit` with the same callbacks.
         """
-        if not looks or self.optimizer is None or _overridden(self.model, "train_step"):
+        if not looks or self.optimizer is None or overrides(self.model, "train_step"):
             return None
         if self._look[0] != tuple(looks):
             made = make_probe(self._task, lambda *of: [look(*of) for look in looks])
@@ -217,7 +222,9 @@ class ModelTrainee:
         with lend(cells, [*params, *fixed, *metrics]) as loan, call_context(training):
             prediction = model(x, training=training)
             loss = model.compute_loss(x=x, y=y, y_pred=prediction, sample_weight=weight, **flag)
-            model.objectives.loss_tracker.update_state(loss, sample_weight=_rows(x))
+            model.objectives.count_loss(loss, _rows(x))
+            if training:  # Keras on JAX: masks count in the loss; in metrics when evaluating only
+                context.drop_masks(prediction)
             logs: dict[str, Any] = {}
             if self._observes:
                 model.objectives.observe(y, prediction, weight)
@@ -343,9 +350,3 @@ def _zeros(shapes: Any) -> Any:
 
 def _rows(x: Any) -> int:
     return jax.tree.leaves(x)[0].shape[0]
-
-
-def _overridden(model: Any, method: str) -> bool:
-    from talweg.models.model import Model
-
-    return getattr(type(model), method) is not getattr(Model, method)

@@ -21,6 +21,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core.compilation import use_persistent_cache
+from talweg.core.memory import keep_memory
 from talweg.data import Chunk
 from talweg.optimizers.transforms import all_finite
 from talweg.training.state import TrainState
@@ -61,8 +62,10 @@ class Program:
         keep: bool = False,
     ):
         use_persistent_cache()
+        keep_memory()
         self.keep = keep
-        self.step = step
+        # Traced once for all programs: inside another trace, `jit` repeats what it found.
+        self.step = jax.jit(step, inline=True)
         self.report = report
         self.moving = frozenset(moving)
         self.traces: dict[str, int] = {}
@@ -284,9 +287,15 @@ def slow_in_loops(traced: Any) -> bool:
 
 
 def _primitives(jaxpr: Any) -> Iterator[str]:
-    """The names of all primitives in a jaxpr and in those inside it."""
+    """The names of all primitives in a jaxpr and in those inside it.
+
+    What stands in a function with a derivative of its own is a forward pass, and no loop slows
+    that down: such are the convolutions of layers (`layers/windows.py`).
+    """
     for equation in jaxpr.eqns:
         yield equation.primitive.name
+        if equation.primitive.name == "custom_jvp_call":
+            continue
         for value in equation.params.values():
             for inner in value if isinstance(value, (tuple, list)) else (value,):
                 inner = getattr(inner, "jaxpr", inner)

@@ -247,6 +247,7 @@ def run(
                 began = time.perf_counter()
                 state, history = passage.advance(trainee.read_state(), count)
                 trainee.write_state(state)
+                del state  # the cells alone hold it now, so the next block may take it over
                 pace.done(count)
                 logs: dict[str, Any] = {}
                 alarm: str | None = None

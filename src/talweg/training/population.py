@@ -17,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core.compilation import use_persistent_cache
+from talweg.core.memory import keep_memory
 from talweg.training.block import gather
 from talweg.training.state import TrainState
 from talweg.training.step import Step
@@ -37,6 +38,7 @@ class Population:
     def __init__(self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False):
         self.stepwise = stepwise
         use_persistent_cache()
+        keep_memory()
         self.traces: dict[str, int] = {}
         self._step, self._report = step, report
         self._loop = jax.jit(self._counted("loop", self._many), donate_argnums=0)

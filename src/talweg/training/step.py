@@ -131,12 +131,12 @@ def _first_bad(state: TrainState, finite: Any) -> Any:
 
 
 def make_test_step(task: Task) -> Step:
-    """The evaluation step of a task: metrics only."""
+    """The evaluation step of a task: metrics, and the state that the model itself updates."""
 
     def step(state: TrainState, batch: Any) -> TrainState:
-        _, (_, metrics) = task.objective(
+        _, (fixed, metrics) = task.objective(
             state.params, state.fixed, state.metrics, batch, False, state.key
         )
-        return state._replace(metrics=metrics)
+        return state._replace(fixed=fixed, metrics=metrics)
 
     return step

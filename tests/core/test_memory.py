@@ -1,0 +1,58 @@
+"""What compiled programs took from the system once, they take again without its help."""
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FAULTS = """
+import resource
+from statistics import median
+import jax, jax.numpy as jnp
+import talweg
+from talweg.core.memory import keep_memory
+from talweg.layers.windows import by_patches
+
+keep_memory()
+x, kernel = jnp.ones((256, 28, 28, 16)), jnp.ones((3, 3, 16, 8))
+program = jax.jit(lambda x, kernel: by_patches(x, kernel, (1, 1), "VALID").sum())
+
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    program(x, kernel).block_until_ready()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(int(median([faults() for _ in range(15)])))
+"""
+
+glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's allocator only")
+
+
+def _faults(**environment: str) -> int:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+    kept.pop("GLIBC_TUNABLES", None)
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS], env={**kept, **environment},
+        text=True, capture_output=True, check=True, timeout=120,
+    )  # fmt: skip
+    return int(done.stdout)
+
+
+@glibc
+def test_a_program_s_memory_is_kept_between_calls_unless_told_otherwise():
+    assert _faults(TALWEG_KEEP_MEMORY="on") < 5_000
+    assert _faults(TALWEG_KEEP_MEMORY="off") > 20_000
+
+
+@glibc
+@pytest.mark.parametrize(
+    "given", [{"MALLOC_ARENA_MAX": "4"}, {"GLIBC_TUNABLES": "glibc.malloc.hugetlb=1"}]
+)
+def test_an_environment_that_sets_the_allocator_is_left_alone(monkeypatch, given):
+    from talweg.core import memory
+
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    assert memory.share_one_heap() is False
