@@ -8,10 +8,10 @@ BIN := $(VENV)/bin
 export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 
 
-.PHONY: demo test check format lint types doctest bench battery docs goldens parity clean help
+.PHONY: demo test check format lint types doctest bench battery docs examples fuzz goldens parity node-test clean help
 
 help: ## show this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -20,7 +20,7 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 $(VENV)/demo.done: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[all]'
+	$(BIN)/python -m pip install --quiet -e '.[data]'
 	@touch $@
 
 $(VENV)/dev.done: $(BIN)/python pyproject.toml
@@ -51,20 +51,32 @@ bench: $(VENV)/dev.done ## measure talweg beside its peers; those not installed 
 $(VENV)/peers.done: $(VENV)/dev.done
 	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'tensorflow-cpu>=2.20' \
 		'pytorch_optimizer==4.1.0' schedulefree prodigyopt dadaptation
+	# Keras 2 for its programs; by itself it would bring the whole of TensorFlow again.
+	$(BIN)/python -m pip install --quiet --no-deps 'tf_keras==2.21.*'
 	@touch $@
 
-battery: $(VENV)/dev.done ## all laws over all optimizers (a quarter of an hour)
+battery: $(VENV)/dev.done ## all laws and all cases over everything (half an hour)
 	$(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
 
 docs: $(VENV)/dev.done ## write the galleries of docs/ again, pictures too (6 minutes)
 	$(BIN)/python docs/schedules.py
 	$(BIN)/python docs/optimizers.py
 
-goldens: $(VENV)/peers.done ## record the trajectories of torch again
+examples: $(VENV)/dev.done ## run all examples in full, record their scores and the table
+	$(BIN)/python examples/record.py $(ARGS)
+
+fuzz: $(VENV)/dev.done ## change files at random for SECONDS=120 and watch what opening them does
+	$(BIN)/python tests/saving/fuzz.py $(or $(SECONDS),120)
+
+goldens: $(VENV)/peers.done ## record again what the references answer
 	for script in tests/goldens/make_*.py; do $(BIN)/python $$script || exit 1; done
 
 parity: $(VENV)/peers.done ## compare with live torch and TensorFlow
 	$(BIN)/python -m pytest -q -m parity $(ARGS)
+
+node-test: $(VENV)/dev.done ## run an exported model in Node
+	npm ci --prefix tests/export/node --ignore-scripts --no-audit --no-fund
+	$(BIN)/python -m pytest -q tests/export/test_node.py
 
 clean: ## remove the environment and what was built
 	rm -rf $(VENV) .cache build dist *.egg-info

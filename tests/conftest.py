@@ -1,5 +1,6 @@
 """Shared by all tests: Keras on JAX as the reference, one compilation cache, steady draws."""
 
+import collections
 import os
 from pathlib import Path
 
@@ -27,6 +28,24 @@ hypothesis.settings.load_profile("talweg")
 use_persistent_cache()
 # Thousands of programs that nobody compiles again would make every look into the cache long.
 jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Leave all but the first cases of a `sampled` test to the battery.
+
+    `@pytest.mark.sampled("name", count=2)`: two for each value of `name`; without names, two in
+    all.
+    """
+    taken = collections.Counter()
+    for item in items:
+        mark = item.get_closest_marker("sampled")
+        if mark is not None:
+            values = tuple(str(item.callspec.params[name]) for name in mark.args)
+            kind = (item.path, item.originalname, *values)
+            taken[kind] += 1
+            if taken[kind] > mark.kwargs.get("count", 1):
+                item.add_marker("battery")
 
 
 @pytest.fixture(scope="module", autouse=True)

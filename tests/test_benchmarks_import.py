@@ -36,12 +36,23 @@ def test_every_script_compiles():
         compile(script.read_text(), str(script), "exec")
 
 
-@pytest.mark.parametrize("name", ["small", "dense", "cnn"])
+SHAPES = {
+    "small": (1,), "dense": (10,), "cnn": (10,), "lstm": (1,), "transformer": (64, 1000),
+    "embedding": (1,), "table": (1,),
+}  # fmt: skip
+
+
+def test_every_workload_of_a_model_is_built_below(load):
+    workloads = load("workloads").WORKLOADS
+    assert workloads.keys() == SHAPES.keys()
+
+
+@pytest.mark.parametrize("name", SHAPES)
 def test_a_workload_builds_on_talweg(load, name: str):
     workload = load("workloads").WORKLOADS[name].quick()
     x, y = workload.data(workload.batch_size)
     model = workload.model(talweg)
-    assert model(x).shape == (workload.batch_size, 1 if name == "small" else 10)
+    assert model(x).shape == (workload.batch_size, *SHAPES[name])
     assert len(y) == workload.batch_size
     assert workload.rows % workload.batch_size == 0
 
@@ -88,6 +99,30 @@ def test_markdown_replaces_the_table_between_the_marks_only(load, tmp_path: Path
     assert "3×" in text
     assert "skipped PyTorch loop: torch not installed" in text
     assert run.results.keys() == {"cnn"}
+
+
+def test_a_page_holds_several_tables_between_marks_of_their_own(load, tmp_path: Path):
+    rows, report, measure = load("rows"), load("report"), load("measure")
+    result = measure.Result(seconds={"talweg": [1e-3], "keras-jax": [3e-3]}, date="today")
+    machine = {
+        "processor": "P", "cores": 2, "memory_gib": 1, "system": "S", "python": "3",
+        "versions": {},
+    }  # fmt: skip
+    run = report.Run(machine, {"lstm": result, "resnet-build": result, "cnn": result})
+    run.results["resnet-build"] = measure.Result(
+        seconds={"talweg-cold": [1.0], "talweg-warm": [1.0], "keras-jax": [5.0]}, date="today"
+    )
+    page = tmp_path / "docs" / "benchmarks.md"
+    page.parent.mkdir()
+    begin, end = (mark.replace(" -->", " models -->") for mark in report.MARKS)
+    page.write_text(f"{begin}\nbygone\n{end}\n{report.BEGIN}\nthe other\n{report.END}\n")
+    assert report.write_pages(run, tmp_path) == [tmp_path / "README.md", page]
+    models, _, others = page.read_text().partition(report.BEGIN)
+    assert rows.ROWS["lstm"].title in models
+    assert rows.ROWS["resnet-build"].title in models
+    assert "bygone" not in models
+    assert others.startswith("\nthe other\n")
+    assert rows.ROWS["cnn"].title in (tmp_path / "README.md").read_text()
 
 
 def test_data_is_the_same_at_every_call(load):

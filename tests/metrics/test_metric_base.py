@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from talweg import initializers, metrics
-from talweg.core.variables import Variable, autocast
+from talweg.core.loans import autocast
+from talweg.core.variables import Variable
 
 
 class Counter(metrics.Metric):

@@ -74,6 +74,7 @@ def test_trajectory_equals_that_of_pytorch_optimizer_now(name, monkeypatch):
 # -- Muon: Keras, optax, Jordan ---------------------------------------------------------
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(
     "options",
     [
@@ -186,6 +187,7 @@ def test_muon_brings_singular_values_near_one():
 # -- Shampoo as Meta has it --------------------------------------------------------------
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("grafting", ["adam", "adagrad", "sgd", None], ids=str)
 def test_shampoo_equals_its_equations(grafting):
     shapes = ((4, 3), (3,), (), (2, 3, 2))

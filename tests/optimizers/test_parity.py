@@ -128,6 +128,7 @@ def assert_close(actual, expected, rtol=1e-5, atol=1e-6):
 
 
 # Keras reads its own variables in a way that NumPy 2 warns of.
+@pytest.mark.sampled("name")
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 @pytest.mark.parametrize(("name", "options"), CASES, ids=str)
 def test_trajectory_state_and_config_equal_keras_and_move_both_ways(name, options):
@@ -220,6 +221,7 @@ def test_missing_gradients_and_excluded_decay_equal_keras(name):
     assert_close(*results)
 
 
+@pytest.mark.sampled(count=4)
 @pytest.mark.parametrize(
     ("mine", "theirs"),
     [

@@ -45,6 +45,7 @@ def result(problem):
     )
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("place", [0, 4, 11, 17, 23])
 def test_a_member_has_the_numbers_of_training_it_alone(problem, result, place):
     x, y = problem
@@ -222,6 +223,7 @@ def test_transformers_are_fitted_on_each_folds_training_part_only(problem):
     np.testing.assert_allclose(result.trials[0].score, run(x).trials[0].score, rtol=1e-3)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(
     ("folds", "groups"),
     [(TimeSeriesSplit(3), None), (GroupKFold(3), np.arange(ROWS) // 5), (3, np.arange(ROWS) // 5)],

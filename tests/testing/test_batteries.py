@@ -167,6 +167,7 @@ NEEDED = {
     "RemoteMonitor": None,  # needs a server
     "RunFolder": lambda: callbacks.RunFolder(tempfile.mkdtemp()),
     "SwapEMAWeights": None,  # needs an optimizer with averages
+    "TensorBoard": lambda: callbacks.TensorBoard(tempfile.mkdtemp()),
 }
 CALLBACKS = {
     name: NEEDED.get(name, cls)
