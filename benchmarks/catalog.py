@@ -2,7 +2,7 @@
 
 from typing import Any, Protocol
 
-from benchmarks import parts, peers, products, updates, workloads
+from benchmarks import forward, parts, peers, products, updates, workloads
 from benchmarks.peers import Peer
 
 
@@ -25,10 +25,17 @@ class Job(Protocol):
         ...
 
 
-PEERS: dict[str, Peer] = {**peers.PEERS, **updates.PEERS, **products.PEERS, **parts.PEERS}
+PEERS: dict[str, Peer] = {
+    **peers.PEERS,
+    **forward.PEERS,
+    **updates.PEERS,
+    **products.PEERS,
+    **parts.PEERS,
+}
 
 WORKLOADS: dict[str, Job] = {
     **workloads.WORKLOADS,
+    **forward.WORKLOADS,
     **updates.WORKLOADS,
     **products.WORKLOADS,
     **parts.WORKLOADS,

@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.torch_models import parts
 from benchmarks.workloads import Workload
 
 Trainer = Callable[[int], float | None]
@@ -65,7 +66,7 @@ def keras_trainer(
     model = workload.model(keras)
     model.compile(
         optimizer=(optimizer or _adam)(keras.optimizers),
-        loss=workload.loss,
+        loss=workload.loss if isinstance(workload.loss, str) else workload.loss(keras),
         metrics=list(workload.metrics),
         **compile_options,
     )
@@ -86,7 +87,7 @@ def torch_trainer(workload: Workload, loader: bool = False, **adam_options: Any)
     import torch
 
     torch.manual_seed(0)
-    model, x, y, loss_function = _torch_parts(torch, workload)
+    model, x, y, loss_function = parts(torch, workload)
     optimizer = torch.optim.Adam(model.parameters(), eps=1e-7, **adam_options)
     counts_hits = "accuracy" in workload.metrics
     batches: Any = None
@@ -117,33 +118,6 @@ def torch_trainer(workload: Workload, loader: bool = False, **adam_options: Any)
         return float(total) / len(x)
 
     return train
-
-
-def _torch_parts(torch: Any, workload: Workload) -> tuple[Any, Any, Any, Any]:
-    nn = torch.nn
-    features, targets = workload.data(workload.rows)
-    x, y = torch.from_numpy(features), torch.from_numpy(targets)
-    loss: Any = nn.CrossEntropyLoss()
-    if workload.name == "small":
-        model, loss = nn.Sequential(nn.Linear(20, 64), nn.ReLU(), nn.Linear(64, 1)), None
-        loss = nn.BCEWithLogitsLoss()
-    elif workload.name == "dense":
-        model = nn.Sequential(
-            nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
-        )
-    else:
-        x = x.permute(0, 3, 1, 2).contiguous()
-        model = nn.Sequential(
-            nn.Conv2d(1, 32, 3), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Conv2d(32, 64, 3), nn.ReLU(), nn.MaxPool2d(2),
-            nn.Flatten(), nn.Dropout(0.5), nn.Linear(1600, 10),
-        )  # fmt: skip
-    for name, parameter in model.named_parameters():
-        if name.endswith("weight"):
-            nn.init.xavier_uniform_(parameter)
-        else:
-            nn.init.zeros_(parameter)
-    return model, x, y if workload.name == "small" else y.long(), loss
 
 
 def scikit_learn_trainer(workload: Workload) -> Trainer:

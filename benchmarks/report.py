@@ -15,7 +15,7 @@ from benchmarks.machine import sentence
 from benchmarks.measure import Comparison, Result, compare
 from benchmarks.rows import ROWS, UNITS, Row
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+MARKS = BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
 HEADER = ("work", "talweg", "against", "", "talweg is faster by", "at least", "")
 
 # A loss this far from talweg's, relatively, is not the same work.
@@ -117,18 +117,20 @@ def write_pages(run: Run, root: Path) -> list[Path]:
     pages = sorted({ROWS[name].page for name in run.results})
     for page in pages:
         own = {name: result for name, result in run.results.items() if ROWS[name].page == page}
-        write_markdown(Run(run.machine, own), root / page)
-    return [root / page for page in pages]
+        file, _, marks = page.partition("#")
+        write_markdown(Run(run.machine, own), root / file, marks)
+    return sorted({root / page.partition("#")[0] for page in pages})
 
 
-def write_markdown(run: Run, path: Path) -> None:
-    """Put the table between the marks in a file, or at its end where it has none."""
+def write_markdown(run: Run, path: Path, marks: str = "") -> None:
+    """Put the table between the marks of that name in a file, or at its end."""
+    begin, end = (mark.replace(" -->", f" {marks} -->" if marks else " -->") for mark in MARKS)
     text = path.read_text() if path.exists() else ""
-    if BEGIN not in text:
-        text = f"{text.rstrip()}\n\n{BEGIN}\n{END}\n".lstrip()
-    head, _, rest = text.partition(BEGIN)
-    tail = rest.partition(END)[2]
-    path.write_text(f"{head}{BEGIN}\n{markdown(run)}\n{END}{tail}")
+    if begin not in text:
+        text = f"{text.rstrip()}\n\n{begin}\n{end}\n".lstrip()
+    head, _, rest = text.partition(begin)
+    tail = rest.partition(end)[2]
+    path.write_text(f"{head}{begin}\n{markdown(run)}\n{end}{tail}")
 
 
 def _cells(row: Row, result: Result, comparison: Comparison) -> list[str]:

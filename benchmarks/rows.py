@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmarks.contestants import Contestant, Script, Training
+from benchmarks.forward import NAMES as FORWARD
 from benchmarks.products import BARE
 from benchmarks.updates import RULES
 from benchmarks.updates import WORKLOADS as UPDATES
@@ -41,7 +42,8 @@ class Row:
         rounds: how many measurements a repeat has, where they are short.
         bytes: what a unit of work must read and write; 0 where that is not the point.
         check: what the number is that must be alike.
-    page: where its lines are written, from the root of the project.
+        page: where its lines are written, from the root of the project; behind a "#" the name
+            of the marks between which they stand.
     """
 
     title: str
@@ -62,7 +64,9 @@ def _training(workload: str, *peers: str) -> dict[str, Contestant]:
     return {peer: Training(peer, workload) for peer in peers}
 
 
-def _scripts(name: str, full: tuple[str, ...], quick: tuple[str, ...], reports: bool):
+def _scripts(
+    name: str, full: tuple[str, ...], quick: tuple[str, ...], reports: bool
+) -> dict[str, Contestant]:
     def script(label: str, package: str, cache: str) -> Script:
         modules = ("talweg",) if package == "talweg" else ("keras", "jax")
         return Script(label, (name, package), modules, quick, full, reports, cache)
@@ -139,8 +143,59 @@ _PARTS = {
     ),
 }  # fmt: skip
 
+# The page of what models cost.
+MODELS = f"{OPTIMIZERS}#models"
+
+
+def _model(title: str, workload: str, page: str = MODELS) -> Row:
+    """A training step: not slower than Keras on JAX; the gap to the best peer is stated."""
+    return Row(
+        title, "ms", "step", ("talweg",), _training(workload, *_BIG),
+        (Demand(("keras-jax",), 1), Demand(_BIG[1:], None)), page=page,
+    )  # fmt: skip
+
+
+def _forward(title: str, workload: str) -> Row:
+    """The same for `predict`."""
+    peers = {key: f"forward-{key}" for key in FORWARD}
+    return Row(
+        title, "ms", "batch", ("talweg",),
+        {key: Training(peer, f"forward-{workload}") for key, peer in peers.items()},
+        (Demand(("keras-jax",), 1), Demand(FORWARD[1:], None)),
+        check="the scatter of the outputs", page=MODELS,
+    )  # fmt: skip
+
+
+def _making(title: str, what: str) -> Row:
+    return Row(
+        title, "s", "time", ("talweg-cold", "talweg-warm"),
+        _scripts("resnet.py", (what,), (what, "--quick"), reports=True),
+        (Demand(("keras-jax",), 1),), repeats=3, page=MODELS,
+    )  # fmt: skip
+
+
 _BIG = ("talweg", "keras-jax", "keras-tensorflow", "keras-torch", "torch", "torch-fused")
-_BEST = Demand(_BIG[1:], None)
+_DIGITS = "conv 32, pool, conv 64, pool, dropout, dense 10; batch 128"
+_MODELS = {
+    "lstm": "LSTM(64) over 64 steps of 16 features, dense 1; batch 64",
+    "transformer": "Causal transformer: 2 layers, width 128, length 64, vocabulary 1,000; batch 32",
+    "embedding": "Embedding(20,000, 64) of 200 words, mean, dense 1; batch 128",
+    "table": "Embedding(500,000, 32) of 20 items, mean, dense 1; batch 128",
+}
+_FORWARD = {"dense": "Dense 784→512→512→10; batch 128", "cnn": f"CNN 28×28: {_DIGITS}", **_MODELS}
+_TRAINED = {name: _model(f"{title}, Adam", name) for name, title in _MODELS.items()}
+_PREDICTED = {
+    f"forward-{name}": _forward(f"predict: {title}", name) for name, title in _FORWARD.items()
+}
+_RESNET = {
+    "resnet-build": _making("ResNet-50: until the functional model stands", "build"),
+    "resnet-train": _making(
+        "ResNet-50: until its first training step on 8 images of 64×64 is done", "train"
+    ),
+    "resnet-predict": _making(
+        "ResNet-50: until its first prediction for 8 images of 64×64 is done", "predict"
+    ),
+}
 
 ROWS: dict[str, Row] = {
     "step": Row(
@@ -209,14 +264,10 @@ ROWS: dict[str, Row] = {
         _training("dense", *_BIG),
         (Demand(_BIG[1:], 1),),
     ),
-    "cnn": Row(
-        "CNN 28×28: conv 32, pool, conv 64, pool, dropout, dense 10; batch 128, Adam",
-        "ms",
-        "step",
-        ("talweg",),
-        _training("cnn", *_BIG),
-        (Demand(("keras-jax",), 1), _BEST),
-    ),
+    "cnn": _model(f"CNN 28×28: {_DIGITS}, Adam", "cnn", page="README.md"),
+    **_TRAINED,
+    **_PREDICTED,
+    **_RESNET,
     **_UPDATES,
     **_BLOCKS,
     **_PRODUCTS,
