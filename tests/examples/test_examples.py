@@ -177,6 +177,7 @@ def test_recordings_are_equally_loud_and_as_many_of_each_digit_and_speaker():
     }
 
 
+@pytest.mark.battery
 def test_every_trial_of_speech_begins_anew():
     speech = example("speech")
     sounds = np.random.default_rng(0).normal(size=(60, 8000)).astype("float32")

@@ -458,6 +458,7 @@ def test_sparse_matrices_are_explained() -> None:
 ORIGINAL = np.arange(ROWS * 8, dtype="float64").reshape(ROWS, 8) / 100
 
 
+@pytest.mark.sampled(count=4)
 @pytest.mark.parametrize(
     "view",
     [

@@ -458,6 +458,7 @@ def assert_close(ours, theirs, rtol=1e-5, atol=1e-6):
         )
 
 
+@pytest.mark.sampled("name")
 @every_case
 def test_outputs_gradients_states_and_penalties_are_those_of_keras(name, arguments, shape):
     ours, theirs = pair(name, arguments, shape)

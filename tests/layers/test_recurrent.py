@@ -112,6 +112,7 @@ def test_outputs_states_and_gradients_are_those_of_keras(kind, arguments):
         assert_same(ours(X, training=False), theirs(X, training=False))
 
 
+@pytest.mark.sampled("kind")
 @pytest.mark.parametrize("zero", [False, True], ids=["repeated", "zero"])
 @pytest.mark.parametrize("kind", ["SimpleRNN", "LSTM", "GRU", "Stacked", "Bidirectional.LSTM"])
 def test_masked_steps_leave_the_states_alone(kind, zero):
@@ -188,6 +189,7 @@ CONV = [
 ]
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("kind", "arguments", "shape"), CONV)
 def test_convolutional_lstms_are_those_of_keras(kind, arguments, shape):
     x = np.random.default_rng(5).normal(size=shape).astype("float32")

@@ -247,6 +247,7 @@ def test_blocks_are_even_and_join_to_the_tensor():
 # -- Kron ----------------------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "options",
     [
@@ -392,6 +393,7 @@ def test_seldom_work_stays_in_a_condition_also_in_a_population(name, dear):
         assert dear & set(primitives(jaxpr, outside_cond=False)) == dear
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["SOAP", "Shampoo", "Kron"])
 def test_members_at_other_steps_go_their_own_way(name):
     """In a population whose members are at other steps, each does its work when it is due."""
@@ -416,6 +418,7 @@ def test_members_at_other_steps_go_their_own_way(name):
             np.testing.assert_allclose(a[i], b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", METHODS)
 def test_tensors_of_one_shape_go_their_own_way_in_their_batch(name):
     """Each of several tensors moves as it does in a tree of its own."""

@@ -135,6 +135,7 @@ def test_sophia_looks_every_so_many_steps_with_new_signs():
     assert changed == [False, False, True, False, False, True]
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(
     ("loss", "count", "memory_size"),
     [(bowl, 12, 10), (coupled, 15, 10), (rosenbrock, 30, 10), (rosenbrock, 30, 3)],

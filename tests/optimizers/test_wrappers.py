@@ -425,6 +425,7 @@ WRAPPED = {
 }
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     "name",
     [n if n in ("EMA", "nested") else pytest.param(n, marks=pytest.mark.battery) for n in WRAPPED],

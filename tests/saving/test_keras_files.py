@@ -84,6 +84,7 @@ def fit(model, x, y, epochs=2):
     return model.fit(x, y, epochs=epochs, batch_size=8, shuffle=False, verbose=0).history["loss"]
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize("make", MODELS)
 @pytest.mark.parametrize(("writer", "reader"), [(keras, talweg), (talweg, keras)])
 def test_a_file_of_one_opens_in_the_other_and_training_goes_on_alike(

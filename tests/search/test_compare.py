@@ -45,7 +45,7 @@ def result(problem):
     )
 
 
-@pytest.mark.sampled(count=2)
+@pytest.mark.sampled
 @pytest.mark.parametrize("place", [0, 4, 11, 17, 23])
 def test_a_member_has_the_numbers_of_training_it_alone(problem, result, place):
     x, y = problem
@@ -128,6 +128,7 @@ def test_everything_diverged_is_said(problem):
         _ = result.best
 
 
+@pytest.mark.battery
 def test_labels_classes_instances_schedules_and_default_grids(problem):
     schedule = talweg.schedules.ExponentialDecay(0.1, 20, 0.5)
     result = talweg.compare(
@@ -177,6 +178,7 @@ def test_a_compiled_model_keeps_its_loss_and_metrics(problem):
     assert set(result.trials[0].curves) == {"loss", "mse", "val_loss", "val_mse"}
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(
     ("target", "units", "activation", "loss"),
     [
@@ -223,7 +225,7 @@ def test_transformers_are_fitted_on_each_folds_training_part_only(problem):
     np.testing.assert_allclose(result.trials[0].score, run(x).trials[0].score, rtol=1e-3)
 
 
-@pytest.mark.sampled(count=2)
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("folds", "groups"),
     [(TimeSeriesSplit(3), None), (GroupKFold(3), np.arange(ROWS) // 5), (3, np.arange(ROWS) // 5)],

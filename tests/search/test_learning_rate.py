@@ -69,6 +69,7 @@ def seeds():
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("fitted", [True, False])
 def test_the_model_is_left_bit_for_bit_as_it_was(problem, fitted):
     utils.set_random_seed(4)
@@ -129,6 +130,7 @@ def orders(seed, steps, size=16, rows=ROWS, base=0):
         number += 1
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("optimizer", "fitted", "place"),
     [

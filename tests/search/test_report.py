@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import io
+import os
 import re
 from html.parser import HTMLParser
 
@@ -134,7 +135,7 @@ def test_a_page_that_cannot_be_made_leaves_the_old_one_whole(tmp_path, monkeypat
     def fail(descriptor):
         raise OSError("disk full")
 
-    monkeypatch.setattr(report.os, "fsync", fail)
+    monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(OSError, match="disk full"):
         written(tmp_path, frame, curves, title="Second")
     assert (tmp_path / "out.html").read_text(encoding="utf-8") == first
