@@ -25,11 +25,13 @@ DIFFERENT = {
     "keras.saving.get_registered_object": "no module_objects: nothing is looked up in modules",
     "keras.saving.load_model": "allow_nan, since NaN in a file is refused otherwise",
     "keras.saving.load_weights": "allow_nan; what Keras takes by **kwargs has its name",
+    "keras.saving.save_model": "what Keras takes by **kwargs has its name",
 }
 ALSO = {
     "keras.Optimizer": "keras.optimizers.Optimizer",
     "keras.models.Sequential": "keras.Sequential",
     "keras.models.load_model": "keras.saving.load_model",
+    "keras.models.save_model": "keras.saving.save_model",
     "keras.utils.get_registered_object": "keras.saving.get_registered_object",
 }
 

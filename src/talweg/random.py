@@ -1,6 +1,7 @@
 """Keras's `random`: draws from seeds, and the generator of seeds."""
 
 from talweg.core.random import SeedGenerator
+from talweg.core.serialization import Catalog
 from talweg.ops.random import (
     beta,
     binomial,
@@ -27,3 +28,5 @@ __all__ = [
     "truncated_normal",
     "uniform",
 ]
+
+_catalog = Catalog("seed generator", globals(), object, module="keras.random", only_classes=True)

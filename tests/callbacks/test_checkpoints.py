@@ -85,6 +85,17 @@ def test_only_the_best_is_saved_and_nan_is_never_best(tmp_path):
     assert saver.state()["best"] == 1.0
 
 
+@pytest.mark.filterwarnings("ignore:ModelCheckpoint.*have no:UserWarning")
+def test_without_the_number_every_epoch_is_saved_until_there_was_a_best(tmp_path):
+    saver = callbacks.ModelCheckpoint(tmp_path / "{epoch}.keras", save_best_only=True)
+    saver.set_model(made())
+    saver.model.fit(*data(), verbose=0)
+    for epoch, logs in enumerate([{}, {}, {"val_loss": 2.0}, {}, {"val_loss": 1.0}]):
+        saver.on_epoch_end(epoch, logs)
+    names = sorted(file.name for file in tmp_path.iterdir())
+    assert names == ["1.keras", "2.keras", "3.keras", "5.keras"]
+
+
 def test_mode_max_and_a_threshold_to_beat(tmp_path):
     options = {"monitor": "acc", "mode": "max", "initial_value_threshold": 0.5}
     _, names = checkpoint(tmp_path, [0.4, 0.6, 0.5, 0.7], save_best_only=True, **options)
@@ -115,7 +126,7 @@ def test_the_file_holds_the_model_of_that_epoch(tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"filepath": "m.h5"}, r"\.keras"),
+        ({"filepath": "m.tf"}, r"\.keras or \.h5"),
         ({"filepath": "m.keras", "save_weights_only": True}, r"\.weights\.h5"),
         ({"filepath": "m.keras", "save_freq": 0}, "save_freq"),
         ({"filepath": "m.keras", "save_freq": "batch"}, "save_freq"),

@@ -5,6 +5,7 @@ import keras
 import numpy as np
 import pytest
 
+import talweg
 from talweg.core.random import SeedGenerator, set_random_seed
 from talweg.ops import random
 
@@ -58,3 +59,21 @@ def test_without_a_seed_draws_differ_and_follow_the_global_seed():
     assert not np.array_equal(first, second)
     set_random_seed(5)
     np.testing.assert_array_equal(first, random.normal((4,)))
+
+
+def test_a_generator_comes_back_from_the_record_of_keras():
+    record = keras.saving.serialize_keras_object(keras.random.SeedGenerator(7, name="noise"))
+    generator = talweg.saving.deserialize_keras_object(record)
+    assert isinstance(generator, SeedGenerator)
+    assert (generator.name, generator.state.numpy().tolist()) == ("noise", [7, 0])
+    assert talweg.saving.serialize_keras_object(generator) == record
+    with pytest.raises(TypeError, match="sed"):
+        SeedGenerator(sed=7)
+
+
+def test_draws_without_a_meaning_are_refused():
+    with pytest.raises(ValueError, match="dtype"):
+        random.randint((2,), 0, 3, dtype="float32")
+    for shape in [(5,), (5, 5, 5)]:
+        with pytest.raises(ValueError, match="logits"):
+            random.categorical(np.ones(shape), 2)

@@ -136,3 +136,20 @@ def test_a_loss_without_finite_gradient_ends_as_a_divergence(float16):
     with pytest.warns(RuntimeWarning, match="diverged"):
         model.fit(X, Y, epochs=3, verbose=0)
     assert all(np.isfinite(w).all() for w in model.get_weights())
+
+
+def test_records_of_earlier_versions_of_keras_are_read():
+    unset = {
+        "weight_decay": None, "clipnorm": None, "global_clipnorm": None, "clipvalue": None,
+        "use_ema": False, "ema_momentum": 0.99, "ema_overwrite_frequency": None,
+        "loss_scale_factor": None, "gradient_accumulation_steps": None,
+    }  # fmt: skip
+    config = LossScaleOptimizer(SGD(0.5)).get_config()
+    optimizer = LossScaleOptimizer.from_config({**config, **unset})
+    assert optimizer.inner_optimizer.learning_rate == 0.5
+    with pytest.raises(TypeError, match="clipnorm"):
+        LossScaleOptimizer.from_config({**config, **unset, "clipnorm": 1.0})
+
+
+def test_a_plain_number_is_scaled_as_a_loss():
+    assert float(LossScaleOptimizer("sgd", initial_scale=4.0).scale_loss(2.5)) == 10.0

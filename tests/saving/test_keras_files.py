@@ -235,6 +235,56 @@ def test_a_legacy_h5_file_of_keras_opens(tmp_path, make):
     np.testing.assert_allclose(fit(ours, x, y), fit(theirs, x, y), rtol=1e-4)
 
 
+@pytest.mark.parametrize("make", [sequential, images, functional])
+def test_an_h5_file_is_opened_by_keras_and_goes_on_here(tmp_path, make):
+    x, y = data(make)
+    ours = make(talweg)
+    ours.compile("adam", "mse", metrics=["mae"])
+    fit(ours, x, y)
+    path = str(tmp_path / "m.h5")
+    ours.save(path)
+    theirs, again = keras.models.load_model(path), talweg.models.load_model(path)
+    for other in (theirs, again):
+        np.testing.assert_allclose(
+            other.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+        )
+        np.testing.assert_allclose(
+            other.evaluate(x, y, verbose=0), ours.evaluate(x, y, verbose=0), rtol=1e-5
+        )
+    # Keras on JAX trains no model from such a file, its own ones neither, without compile().
+    np.testing.assert_allclose(fit(again, x, y), fit(ours, x, y), rtol=1e-5)
+
+
+def test_an_h5_file_may_leave_the_optimizer_out_and_holds_no_subclassed_model(tmp_path):
+    model = sequential(talweg)
+    model.compile("adam", "mse")
+    model.save(tmp_path / "m.hdf5", include_optimizer=False, save_format="h5")
+    assert not talweg.models.load_model(tmp_path / "m.hdf5").compiled
+
+    class Mine(talweg.Model):
+        def call(self, x):
+            return x
+
+    with pytest.raises(ValueError, match="keras takes any model"):
+        Mine().save(tmp_path / "mine.h5")
+
+
+@pytest.mark.parametrize("form", [tuple, list])
+def test_a_graph_of_several_outputs_comes_back_from_its_config_in_the_same_form(form):
+    x = talweg.Input((3,))
+    model = talweg.Model(x, form([talweg.layers.Dense(2)(x), talweg.layers.Dense(1)(x)]))
+    again = talweg.Model.from_config(model.get_config())
+    assert type(again(np.ones((1, 3), "f4"))) is form
+
+
+def test_a_sequential_model_takes_its_input_from_a_model_at_its_beginning():
+    x = talweg.Input((6, 6, 1))
+    base = talweg.Model(x, talweg.layers.Conv2D(2, 3)(x))
+    model = talweg.Sequential([base, talweg.layers.Flatten(), talweg.layers.Dense(1)])
+    assert model.built
+    assert model.output_shape == (None, 1)
+
+
 def test_mixed_precision_keeps_its_policy_and_its_loss_scale(tmp_path):
     talweg.utils.set_random_seed(0)
     model = talweg.Sequential(

@@ -20,12 +20,13 @@ class ModelCheckpoint(MonitorCallback):
     told as a `CheckpointSaved` event.
 
     Args:
-        filepath: the name, ending in ".keras", or in ".weights.h5" with
+        filepath: the name, ending in ".keras" or ".h5", or in ".weights.h5" with
             `save_weights_only`. May hold `{epoch:02d}`, counted from 1, `{batch}`, and the
             names of the logs: `{val_loss:.2f}`.
         monitor: the key of the number in the logs that says which is best.
         verbose: 1 prints what is done.
-        save_best_only: whether to save only when `monitor` is better than ever before.
+        save_best_only: whether to save only when `monitor` is better than ever before. As long
+            as the logs have never had it, every epoch is saved, with a warning.
         save_weights_only: whether to save weights (and optimizer) without the config.
         mode: "min", "max", or "auto" (a loss falls, a metric of the model knows).
         save_freq: "epoch", or every how many batches, counted across epochs.
@@ -53,9 +54,10 @@ class ModelCheckpoint(MonitorCallback):
         super().__init__(monitor, mode, initial_value_threshold)
         owner = type(self).__name__
         self.filepath = os.fspath(filepath)
-        ending = ".weights.h5" if save_weights_only else ".keras"
-        if not self.filepath.endswith(ending):
-            raise errors.invalid(owner, "filepath", f"a name that ends in {ending}", self.filepath)
+        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
+        if not self.filepath.endswith(endings):
+            expected = f"a name that ends in {' or '.join(endings)}"
+            raise errors.invalid(owner, "filepath", expected, self.filepath)
         whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not whole:
             raise errors.invalid(owner, "save_freq", "'epoch' or a positive integer", save_freq)
@@ -97,9 +99,9 @@ class ModelCheckpoint(MonitorCallback):
     def _save(self, epoch: int, batch: int | None, logs: Logs) -> None:
         if self.save_best_only:
             value = self.current(logs)
-            if value is None:
+            if value is None and self.best is not None:
                 return
-            if not self.is_improvement(value, self.best):
+            if value is not None and not self.is_improvement(value, self.best):
                 if self.verbose > 0:
                     console.say(
                         f"Epoch {epoch + 1}: {self.monitor} did not improve from {self.best}"
@@ -114,7 +116,7 @@ class ModelCheckpoint(MonitorCallback):
             self.model.save(path, overwrite=True)
         if self.verbose > 0:
             why = f"{self.monitor} improved from {before} to {self.best}, " if (
-                self.save_best_only
+                self.save_best_only and self.best is not None
             ) else ""  # fmt: skip
             console.say(f"Epoch {epoch + 1}: {why}saved to {path}")
         self.tell(CheckpointSaved(step=int(self.model.optimizer.iterations), path=path))

@@ -102,7 +102,7 @@ class SeedGenerator:
         name: its name.
     """
 
-    def __init__(self, seed: Any = None, name: str | None = None, **_: Any):
+    def __init__(self, seed: Any = None, name: str | None = None):
         if seed is not None and (isinstance(seed, bool) or not isinstance(seed, (int, np.integer))):
             raise errors.wrong_type("SeedGenerator", "seed", "an integer", seed)
         self.name = name or names.auto_name("SeedGenerator")

@@ -277,7 +277,9 @@ def public_module(cls: type) -> str | None:
     if parts[0] != "talweg":
         return None
     package = f"talweg.{parts[1]}"
-    return next((c.module for c in _catalogs.values() if c.package == package), "keras")
+    found = [c.module for c in _catalogs.values() if c.package == package]
+    exported = (c.module for c in _catalogs.values() if c.recorded_class(cls.__name__) is cls)
+    return found[0] if found else next(exported, "keras")
 
 
 def serialize_keras_object(obj: Any) -> Any:

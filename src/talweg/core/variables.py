@@ -284,11 +284,15 @@ def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable
     return lambda self, *other: operation(self.value, *map(_unwrap, other))
 
 
-for _name in [
-    "add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul", "and", "or", "xor",
-]:  # fmt: skip
+for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]:
     _operation = getattr(operator, f"__{_name}__")
     setattr(Variable, f"__{_name}__", _forward(_operation))
     setattr(Variable, f"__r{_name}__", _forward(_operation, reflected=True))
 for _name in ["eq", "ne", "lt", "le", "gt", "ge", "neg", "pos", "abs", "invert"]:
     setattr(Variable, f"__{_name}__", _forward(getattr(operator, _name)))
+# As in Keras, these are of truths: 2 & 1 is True.
+for _name in ["and", "or", "xor"]:
+    _operation = getattr(jnp, f"logical_{_name}")
+    setattr(Variable, f"__{_name}__", _forward(_operation))
+    setattr(Variable, f"__r{_name}__", _forward(_operation, reflected=True))
+setattr(Variable, "__round__", _forward(round))  # noqa: B010

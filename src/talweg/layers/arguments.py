@@ -10,12 +10,16 @@ from talweg.core import errors
 from talweg.core.serialization import serialize_keras_object
 
 
-def integer(owner: str, name: str, value: Any, minimum: int = 1) -> int:
+def integer(owner: str, name: str, value: Any, minimum: int = 1, checks_type: bool = False) -> int:
     """`value` as an int of at least `minimum`.
+
+    With `checks_type` another type is a TypeError, in the layers where Keras makes it one.
 
     >>> integer("Dense", "units", 8)
     8
     """
+    if checks_type and not _is_integer(value):
+        raise errors.wrong_type(owner, name, "an integer", value)
     if not _is_integer(value) or value < minimum:
         raise errors.invalid(owner, name, f"an integer >= {minimum}", value)
     return int(value)

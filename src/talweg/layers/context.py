@@ -1,7 +1,6 @@
 """What a call of nested layers shares: the training flag, added losses, and masks."""
 
 import contextlib
-import weakref
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -9,6 +8,8 @@ from typing import Any
 
 import jax
 
+from talweg.core import masks as travelling
+from talweg.core.masks import mask_of
 from talweg.ops.keras_tensor import KerasTensor
 
 
@@ -19,19 +20,13 @@ class CallContext:
     Attributes:
         training: the flag that inner layers inherit; None where nobody said.
         losses: what `add_loss` and activity regularizers contributed.
-        masks: by the id of an array, the array and its mask; the array is held, so that no
-            other gets its id.
     """
 
     training: bool | None = None
     losses: list[Any] = field(default_factory=list)
-    masks: dict[int, tuple[Any, Any]] = field(default_factory=dict)
 
 
 _context: ContextVar[CallContext | None] = ContextVar("talweg_call_context", default=None)
-
-# Masks of tracers that left their outermost call, as in a training step of the user's own.
-_left: dict[int, Any] = {}
 
 
 def current() -> CallContext | None:
@@ -42,37 +37,22 @@ def current() -> CallContext | None:
 @contextlib.contextmanager
 def call_context(training: bool | None, losses: list[Any] | None = None) -> Iterator[CallContext]:
     """Open a call: inner layers see `training`, add to `losses`, and share the masks."""
-    outer = _context.get()
-    context = CallContext(
-        training, [] if losses is None else losses, {} if outer is None else outer.masks
-    )
-    token = _context.set(context)
+    outermost = _context.get() is None
+    token = _context.set(context := CallContext(training, [] if losses is None else losses))
+    if outermost:
+        shared = travelling.under_way.set({})
     try:
         yield context
     finally:
         _context.reset(token)
-
-
-def mask_of(array: Any) -> Any:
-    """The mask that travels with an array or a KerasTensor; None where there is none."""
-    if isinstance(array, jax.core.Tracer):
-        context = _context.get()
-        if context is not None and id(array) in context.masks:
-            return context.masks[id(array)][1]
-        return _left.get(id(array))
-    return getattr(array, "_keras_mask", None)
+        if outermost:
+            travelling.under_way.reset(shared)
 
 
 def set_mask(array: Any, mask: Any) -> None:
-    """Let `mask` travel with `array`; None takes the mask away."""
-    if isinstance(array, jax.core.Tracer):
-        context = _context.get()
-        if context is None:
-            _publish(array, mask)
-        else:
-            context.masks[id(array)] = (array, mask)
-    elif isinstance(array, (jax.Array, KerasTensor)):
-        array._keras_mask = mask  # pyright: ignore[reportAttributeAccessIssue]
+    """Let `mask` travel with `array`, where it is one; None takes the mask away."""
+    if isinstance(array, (jax.Array, KerasTensor)):
+        travelling.set_mask(array, mask)
 
 
 def masks_of(structure: Any) -> Any:
@@ -103,20 +83,12 @@ def carry_mask(source: Any, target: Any) -> Any:
 
 def keep_masks(structure: Any) -> None:
     """Keep the masks of what an outermost call returns beyond the call."""
-    context = _context.get()
-    if context is None or not context.masks:
+    masks = travelling.under_way.get()
+    if not masks:
         return
     for array in jax.tree.leaves(structure):
-        if isinstance(array, jax.core.Tracer) and id(array) in context.masks:
-            _publish(array, context.masks[id(array)][1])
-
-
-def _publish(array: Any, mask: Any) -> None:
-    if mask is None:
-        _left.pop(id(array), None)
-    elif mask is not array:
-        _left[id(array)] = mask
-        weakref.finalize(array, _left.pop, id(array), None)
+        if isinstance(array, jax.core.Tracer) and id(array) in masks:
+            travelling.publish(array, masks[id(array)][1])
 
 
 def _leaves(structure: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import jax.numpy as jnp
 from jax import lax
 
+from talweg import ops
 from talweg.core import errors
 from talweg.layers import context
 from talweg.layers.arguments import fields, integer, integers
@@ -42,7 +43,7 @@ class Merge(Layer):
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
         """Where any input counts; None as soon as one has no mask."""
         masks = self._masks(inputs, previous_mask)
-        return None if any(mask is None for mask in masks) else reduce(jnp.logical_or, masks)
+        return None if any(mask is None for mask in masks) else reduce(ops.logical_or, masks)
 
     def _masks(self, inputs: Any, masks: Any) -> list[Any]:
         if masks is None:

@@ -137,7 +137,7 @@ class RepeatVector(Layer):
 
     def __init__(self, n: int, **kwargs: Any):
         super().__init__(**kwargs)
-        self.n = integer("RepeatVector", "n", n)
+        self.n = integer("RepeatVector", "n", n, checks_type=True)
         self.input_spec = InputSpec(ndim=2)
         self._build_at_init()
 

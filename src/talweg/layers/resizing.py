@@ -127,7 +127,7 @@ class UpSampling1D(Layer):
 
     def __init__(self, size: int = 2, **kwargs: Any):
         super().__init__(**kwargs)
-        self.size = integer("UpSampling1D", "size", size)
+        self.size = integer("UpSampling1D", "size", size, checks_type=True)
         self.input_spec = InputSpec(ndim=3)
         self._build_at_init()
 

@@ -11,6 +11,7 @@ from jax import Array
 from talweg.core import config as settings
 from talweg.core import errors
 from talweg.core.dtypes import get_policy
+from talweg.core.masks import mask_of
 from talweg.core.names import auto_name
 from talweg.losses.checks import require_finite
 
@@ -74,8 +75,10 @@ class Loss:
             y_true: targets, (n, …), or a structure of them.
             y_pred: predictions, or the same structure.
             sample_weight: a scalar, one weight per row (n,), or one per value of `call`.
-            mask: which values of `call` count; means are taken over those.
+            mask: which values of `call` count; means are taken over those. By default the mask
+                that came with `y_pred` from the layers, as from `Embedding(mask_zero=True)`.
         """
+        mask = mask_of(y_pred) if mask is None else mask
         y_true = _map_arrays(self.cast_target, y_true)
         y_pred = _map_arrays(lambda x: jnp.asarray(x, self.dtype), y_pred)
         if sample_weight is not None:

@@ -11,6 +11,7 @@ import jax
 import jax.numpy as jnp
 
 from talweg.core import errors
+from talweg.core.masks import mask_of
 from talweg.core.serialization import (
     deserialize_keras_object,
     get_registered_object,
@@ -118,6 +119,9 @@ class Mean(Metric):
 class MeanMetricWrapper(Mean):
     """The mean of a function of labels and predictions.
 
+    A mask that came with the predictions from the layers weighs with 0 and 1; so it does in the
+    means of functions, and in no other metric, as in Keras.
+
     Args:
         fn: `fn(y_true, y_pred, **kwargs)` to a value per sample, or several.
         name: its name in logs.
@@ -148,7 +152,8 @@ class MeanMetricWrapper(Mean):
     def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        super().update_state(self._fn(y_true, y_pred, **self._fn_kwargs), sample_weight)
+        values = self._fn(y_true, y_pred, **self._fn_kwargs)
+        super().update_state(values, _masked(sample_weight, mask_of(y_pred)))
 
     def get_config(self) -> dict[str, Any]:
         options = {key: serialize_keras_object(v) for key, v in self._fn_kwargs.items()}
@@ -166,6 +171,19 @@ class NamedMean(MeanMetricWrapper):
 
     def get_config(self) -> dict[str, Any]:
         return {"name": self.name, "dtype": self.dtype, **self._fn_kwargs}
+
+
+def _masked(weight: Any, mask: Any) -> Any:
+    """The weights of (rows, steps), zero where the mask is; `weight` where there is none."""
+    if mask is None:
+        return weight
+    counted = jnp.asarray(mask, jnp.float32)
+    if weight is None:
+        return counted
+    weight = jnp.asarray(weight, jnp.float32)
+    if weight.ndim > counted.ndim and weight.shape[-1] == 1:
+        weight = weight[..., 0]
+    return counted * weight.reshape(weight.shape + (1,) * (counted.ndim - weight.ndim))
 
 
 def _function_record(fn: Callable[..., Any]) -> Any:

@@ -26,19 +26,30 @@ class Filed(Layer):
     # Shapes and types of what a model without a graph was first called with.
     _first_call: Any = None
 
-    def save(self, filepath: Path, overwrite: bool = True, zipped: bool | None = None) -> None:
-        """Write the model as a `.keras` file: config, weights, optimizer.
+    def save(
+        self,
+        filepath: Path,
+        overwrite: bool = True,
+        zipped: bool | None = None,
+        include_optimizer: bool = True,
+        save_format: str | None = None,
+    ) -> None:
+        """Write the model with its weights and its optimizer to a file.
 
         Args:
-            filepath: a name that ends in ".keras".
+            filepath: a name that ends in ".keras"; or in ".h5" for programs that read the older
+                files, which hold Sequential and functional models only.
             overwrite: whether a file of that name is replaced; else it is an error.
             zipped: accepted as Keras does; the file is one zip.
+            include_optimizer: for ".h5": whether the arguments of `compile` and the state of the
+                optimizer are written, too.
+            save_format: accepted as Keras does; the ending of the name decides.
 
         Raises:
             ValueError: another ending; a layer that cannot be described, such as a Lambda.
             FileExistsError: the file is there and `overwrite` is False.
         """
-        save_model(self, filepath, overwrite=overwrite, zipped=zipped)
+        save_model(self, filepath, overwrite, zipped, include_optimizer, save_format)
 
     def save_weights(
         self, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None
@@ -209,11 +220,18 @@ class Filed(Layer):
         return cls(**config)
 
 
-def save_model(model: Any, filepath: Path, overwrite: bool = True, zipped: Any = None) -> None:
+def save_model(
+    model: Any,
+    filepath: Path,
+    overwrite: bool = True,
+    zipped: bool | None = None,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
+) -> None:
     """`model.save(filepath)`; see there."""
     from talweg.saving import save_model
 
-    save_model(model, filepath, overwrite=overwrite, zipped=zipped)
+    save_model(model, filepath, overwrite, zipped, include_optimizer, save_format)
 
 
 def load_model(

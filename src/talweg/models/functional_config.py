@@ -177,8 +177,8 @@ class _Reader:
                 history = _checked(value)
                 nested = hasattr(self.makers.get(history[0]), "_graph")
                 return self._tensor(history, nested and history[1] > 0)
-            if isinstance(value, list):
-                return [find(item) for item in value]
+            if isinstance(value, (list, tuple)):
+                return type(value)(find(item) for item in value)
             raise _bad(f"{key} holds {value!r}")
 
         return find(self.config.get(key))

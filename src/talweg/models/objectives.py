@@ -10,8 +10,7 @@ import numpy as np
 from talweg import losses, metrics
 from talweg.core import errors
 from talweg.data.host import rows_of
-from talweg.layers.context import mask_of
-from talweg.metrics import Mean, MeanMetricWrapper, Metric
+from talweg.metrics import Mean, Metric
 
 
 def spread(given: Any, outputs: Sequence[str], what: str, each: bool = False) -> list[Any]:
@@ -217,20 +216,14 @@ class Objectives:
             if loss is None:
                 continue
             target = _like(targets[i], predictions[i])
-            mask = mask_of(predictions[i])
-            masked = {} if mask is None else {"mask": mask}
-            term = loss(target, predictions[i], sample_weight=weights[i], **masked)
+            term = loss(target, predictions[i], sample_weight=weights[i])
             terms.append(term if self.weights[i] is None else term * self.weights[i])
             if i in self.output_trackers and id(self.output_trackers[i]) not in self._left_out:
                 self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))
         return sum(terms[1:], terms[0]) if terms else jnp.float32(0)
 
     def observe(self, y: Any, prediction: Any, weight: Any) -> None:
-        """Add a batch to the metrics; runs inside the step.
-
-        A mask of the output weighs in the means of functions, and in no other metric, as in
-        Keras.
-        """
+        """Add a batch to the metrics; runs inside the step."""
         if not self.entries:
             return
         predictions, targets = jax.tree.leaves(prediction), self.targets(y)
@@ -240,8 +233,6 @@ class Objectives:
                 continue
             prediction = predictions[entry.output]
             own = weights[entry.output] if entry.weighted else None
-            if isinstance(entry.metric, MeanMetricWrapper):
-                own = _masked(own, mask_of(prediction))
             target = _like(targets[entry.output], prediction)
             entry.metric.update_state(target, prediction, sample_weight=own)
 
@@ -297,19 +288,6 @@ def _as_list(items: Any) -> list[Any]:
     if items is None:
         return []
     return list(items) if isinstance(items, (list, tuple)) else [items]
-
-
-def _masked(weight: Any, mask: Any) -> Any:
-    """The weights of (rows, steps), zero where the mask is; `weight` where there is none."""
-    if mask is None:
-        return weight
-    counted = jnp.asarray(mask, jnp.float32)
-    if weight is None:
-        return counted
-    weight = jnp.asarray(weight, jnp.float32)
-    if weight.ndim > counted.ndim and weight.shape[-1] == 1:
-        weight = weight[..., 0]
-    return counted * weight.reshape(weight.shape + (1,) * (counted.ndim - weight.ndim))
 
 
 def _like(target: Any, prediction: Any) -> Any:

@@ -10,21 +10,27 @@ import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import jax.numpy as jnp
+
 from talweg import ops
 from talweg.core import errors
 from talweg.core.names import to_snake_case
-from talweg.ops.keras_tensor import Tensor
+from talweg.ops.keras_tensor import Tensor, is_symbolic
 
 _OPERATORS: dict[str, Callable[..., Any]] = {
     "Add": operator.__add__, "Subtract": operator.__sub__, "Multiply": operator.__mul__,
     "TrueDivide": operator.__truediv__, "FloorDivide": operator.__floordiv__,
     "Mod": operator.__mod__, "Power": operator.__pow__, "Matmul": operator.__matmul__,
-    "LogicalAnd": operator.__and__, "LogicalOr": operator.__or__, "LogicalXor": operator.__xor__,
     "NotEqual": operator.__ne__, "Less": operator.__lt__, "LessEqual": operator.__le__,
     "Greater": operator.__gt__, "GreaterEqual": operator.__ge__, "Negative": operator.__neg__,
-    "Absolute": operator.__abs__, "LogicalNot": operator.__invert__, "GetItem": operator.getitem,
+    "Absolute": operator.__abs__, "GetItem": operator.getitem,
 }  # fmt: skip
-_NAMES = {function: name for name, function in _OPERATORS.items()}
+# What a symbolic tensor computes for &, |, ^ and ~.
+_OF_TRUTHS = {
+    jnp.logical_and: "LogicalAnd", jnp.logical_or: "LogicalOr", jnp.logical_xor: "LogicalXor",
+    jnp.logical_not: "LogicalNot",
+}  # fmt: skip
+_NAMES = {function: name for name, function in _OPERATORS.items()} | _OF_TRUTHS
 # Where Keras keeps the operations that are not among those of NumPy.
 _MODULES = {
     "nn": "relu relu6 sigmoid sparse_sigmoid softplus softsign soft_shrink sparse_plus silu "
@@ -38,7 +44,8 @@ _MODULES = {
     "cdist erfc top_k in_top_k logsumexp extract_sequences fft fft2 ifft2 "
     "rfft irfft stft istft rsqrt erf erfinv logdet",
     "core": "cast scatter scatter_update slice slice_update while_loop stop_gradient cond "
-    "fori_loop unstack map scan associative_scan switch saturate_cast convert_to_tensor",
+    "fori_loop unstack map scan associative_scan switch saturate_cast "
+    "convert_to_tensor vectorized_map",
     "linalg": "cholesky cholesky_inverse det eig eigh inv lu_factor norm qr solve "
     "solve_triangular svd lstsq jvp matrix_rank pinv",
 }
@@ -106,7 +113,7 @@ def _split(function: Any, args: Any, kwargs: Mapping[str, Any]) -> tuple[list[An
         parameter = parameters[name]
         if parameter.kind is parameter.VAR_POSITIONAL:
             tensors.extend(value)
-        elif parameter.annotation is Tensor or not tensors:
+        elif parameter.annotation is Tensor or not tensors or is_symbolic(value):
             tensors.append(value)
         else:
             config[name] = value

@@ -68,10 +68,10 @@ class Sequential(Model):
                 "Sequential", "the name of a layer", "unique", layer.name,
                 "Give one of the two another name=….",
             )  # fmt: skip
-        if isinstance(layer, Sequential) and not self._stack and self._input is None:
-            inner = layer._input
-            if inner is not None:
-                self._input = InputLayer(batch_shape=inner.batch_shape, dtype=inner.dtype)
+        if not self._stack and self._input is None:
+            inner = _inputs_of(layer)
+            if len(inner) == 1:
+                self._input = InputLayer(batch_shape=inner[0].shape, dtype=inner[0].dtype)
         shape = layer._batch_input_shape
         if not self._stack and self._input is None and shape is not None:
             integers = type(layer).__name__ == "Embedding"
@@ -214,6 +214,14 @@ class Sequential(Model):
         if config.get("build_input_shape") is not None and model._stack:
             model.build(tuple(config["build_input_shape"]))
         return model
+
+
+def _inputs_of(layer: Layer) -> list[KerasTensor]:
+    """The symbolic inputs of a model that knows them."""
+    if isinstance(layer, Sequential):
+        return layer.inputs if layer._input is not None else []
+    graph = getattr(layer, "_graph", None)
+    return list(graph.input_leaves) if graph is not None else []
 
 
 def _record(layer: Layer) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from talweg.core.variables import Variable
-from talweg.ops.keras_tensor import compute_output_spec, is_symbolic
+from talweg.ops.keras_tensor import applied, is_symbolic
 
 
 def _symbolic_aware(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -18,7 +18,7 @@ def _symbolic_aware(function: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
         if is_symbolic(args, kwargs):
-            return compute_output_spec(call, *args, **kwargs)
+            return applied(call, args, kwargs)
         args, kwargs = jax.tree.map(
             lambda leaf: leaf.value if isinstance(leaf, Variable) else leaf, (args, kwargs)
         )

@@ -7,7 +7,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 
+from talweg.core import errors
 from talweg.core.config import floatx
 from talweg.core.dtypes import standardize_dtype
 from talweg.core.variables import Variable
@@ -108,7 +110,8 @@ def saturate_cast(x: Tensor, dtype: Any) -> Any:
     low, high = (int(low), min(int(high), int(own.max))) if integers else (low, high)
     clipped = jnp.clip(x, low, high)
     if not integers and jnp.issubdtype(target, jnp.integer):
-        return jnp.where(x >= float(limits.max), limits.max, clipped.astype(target)).astype(target)
+        highest = jnp.asarray(limits.max, target)
+        return jnp.where(x >= float(limits.max), highest, clipped.astype(target))
     return clipped.astype(target)
 
 
@@ -172,5 +175,24 @@ def get_item(x: Tensor, key: Any) -> Any:
 
 @op
 def unstack(x: Tensor, num: int | None = None, axis: int = 0) -> Any:
-    """The slices of `x` along `axis`, as a list."""
-    return [lax.index_in_dim(x, i, axis, keepdims=False) for i in range(x.shape[axis])]
+    """The slices of `x` along `axis`, as a list.
+
+    Args:
+        x: the tensor.
+        num: the size of `axis`; needed for a symbolic tensor that does not know it.
+        axis: which axis goes away.
+
+    Raises:
+        ValueError: there is no such axis, or its size is another than `num`.
+
+    >>> [part.tolist() for part in unstack([[1, 2], [3, 4]], axis=1)]
+    [[1, 3], [2, 4]]
+    """
+    if not -x.ndim <= axis < x.ndim:
+        raise errors.invalid("unstack", "axis", f"an axis of {x.ndim}", axis)
+    size = x.shape[axis]
+    # While it is traced, a size may stand for one that is not known.
+    if num not in (None, size) and not isinstance(x, Tracer):
+        raise errors.invalid("unstack", "num", f"the size of the axis, {size}", num)
+    count = size if num is None else num
+    return [lax.index_in_dim(x, i, axis, keepdims=False) for i in range(count)]

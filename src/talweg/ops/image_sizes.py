@@ -56,8 +56,8 @@ def resize(
     one_of("resize", "fill_mode", fill_mode, ("constant",))
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise errors.invalid("resize", "pad_to_aspect_ratio", "False where one crops", True)
-    if len(size) != 2:
-        raise errors.invalid("resize", "size", "(height, width)", size)
+    if len(size) != 2 or min(size) < 1:
+        raise errors.invalid("resize", "size", "(height, width), at least 1 each", size)
     axes = spatial_axes(data_format)
     height, width = (images.shape[axis] for axis in axes)
     # The height that goes with the width in the target's shape, and the reverse.

@@ -6,6 +6,7 @@ and are handed on as arrays. Where any argument is a `KerasTensor`, the op is no
 traced for its output's shape and type.
 """
 
+import contextlib
 import functools
 import inspect
 import operator
@@ -65,7 +66,7 @@ class KerasTensor:
     """A tensor known by its shape and type only.
 
     Args:
-        shape: integers, None where the size is not known.
+        shape: integers, None where the size is not known; an integer for one axis.
         dtype: the type of its entries.
         name: its name; a free one is made where none is given.
 
@@ -78,9 +79,10 @@ class KerasTensor:
     __array_priority__ = 200
 
     def __init__(
-        self, shape: Iterable[int | None], dtype: Any = "float32", name: str | None = None
+        self, shape: Iterable[int | None] | int, dtype: Any = "float32", name: str | None = None
     ):
-        self.shape = tuple(None if size is None else operator.index(size) for size in shape)
+        sizes = (shape,) if isinstance(shape, int) else shape
+        self.shape = tuple(None if size is None else operator.index(size) for size in sizes)
         self.dtype = standardize_dtype(dtype)
         self.name = name or names.auto_name("keras_tensor")
         # Where it came from; None for an input.
@@ -114,6 +116,18 @@ class KerasTensor:
     def __getitem__(self, key: Any) -> Any:
         return applied(operator.getitem, (self, key), {})
 
+    def reshape(self, newshape: Sequence[int]) -> Any:
+        """The tensor in another shape, as an array's method."""
+        from talweg.ops.shapes import reshape  # which is made with this class
+
+        return reshape(self, newshape)
+
+    def squeeze(self, axis: int | Sequence[int] | None = None) -> Any:
+        """The tensor without its axes of size 1, as an array's method."""
+        from talweg.ops.shapes import squeeze
+
+        return squeeze(self, axis)
+
     def __repr__(self) -> str:
         return f"<KerasTensor shape={self.shape}, dtype={self.dtype}, name={self.name}>"
 
@@ -128,24 +142,18 @@ def _forward(operation: Callable[..., Any], reflected: bool = False) -> Callable
     return method
 
 
-for _name in [
-    "add",
-    "sub",
-    "mul",
-    "truediv",
-    "floordiv",
-    "mod",
-    "pow",
-    "matmul",
-    "and",
-    "or",
-    "xor",
-]:
+for _name in ["add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"]:
     _operation = getattr(operator, f"__{_name}__")
     setattr(KerasTensor, f"__{_name}__", _forward(_operation))
     setattr(KerasTensor, f"__r{_name}__", _forward(_operation, reflected=True))
-for _name in ["ne", "lt", "le", "gt", "ge", "neg", "abs", "invert"]:
+for _name in ["ne", "lt", "le", "gt", "ge", "neg", "abs"]:
     setattr(KerasTensor, f"__{_name}__", _forward(getattr(operator, f"__{_name}__")))
+# As in Keras, these are of truths: 2 & 1 is True.
+for _name in ["and", "or", "xor"]:
+    _operation = getattr(jnp, f"logical_{_name}")
+    setattr(KerasTensor, f"__{_name}__", _forward(_operation))
+    setattr(KerasTensor, f"__r{_name}__", _forward(_operation, reflected=True))
+setattr(KerasTensor, "__invert__", _forward(jnp.logical_not))  # noqa: B010
 
 
 def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
@@ -175,12 +183,44 @@ def compute_output_spec(function: Callable[..., Any], *args: Any, **kwargs: Any)
         with discard_assignments():
             return function(*positional, **keyword)
 
-    def outputs(unknown: int) -> Any:
-        return jax.eval_shape(call, [leaves[i].probe(unknown) for i in symbolic])
+    def spec(tensors: Sequence[KerasTensor]) -> Any:
+        probes = _PROBES if any(None in x.shape for x in tensors) else (0,)
+        found = [jax.eval_shape(call, [x.probe(size) for x in tensors]) for size in probes]
+        return jax.tree.map(_merged, found[0], found[-1])
 
-    if all(None not in leaves[i].shape for i in symbolic):
-        return jax.tree.map(lambda out: KerasTensor(out.shape, out.dtype), outputs(0))
-    return jax.tree.map(_merged, *map(outputs, _PROBES))
+    tensors = [leaves[i] for i in symbolic]
+    try:
+        return spec(tensors)
+    except (TypeError, ValueError):
+        fitted = _fitted(tensors, leaves)
+        if [x.shape for x in fitted] == [x.shape for x in tensors]:
+            raise
+        with contextlib.suppress(TypeError, ValueError):
+            return spec(fitted)
+        raise
+
+
+def _fitted(tensors: Sequence[KerasTensor], leaves: Sequence[Any]) -> list[KerasTensor]:
+    """The tensors, with the size that broadcasting among the leaves asks for where one is unknown.
+
+    Sizes are matched from the right: beside (2, 5), (None, None, 3) becomes (None, 2, 3).
+    """
+    wanted: dict[int, set[int]] = {}
+    for shape in (leaf.shape for leaf in leaves if hasattr(leaf, "shape")):
+        for place, size in enumerate(reversed(shape)):
+            if size not in (None, 1):
+                wanted.setdefault(place, set()).add(size)
+
+    def fit(size: int | None, place: int) -> int | None:
+        only = wanted.get(place, set()) if size is None else ()
+        return next(iter(only)) if len(only) == 1 else size
+
+    return [
+        KerasTensor(
+            [fit(size, x.ndim - 1 - axis) for axis, size in enumerate(x.shape)], x.dtype, x.name
+        )
+        for x in tensors
+    ]
 
 
 def _merged(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> KerasTensor:

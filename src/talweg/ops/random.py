@@ -11,6 +11,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from talweg.core import errors
 from talweg.core.dtypes import standardize_dtype
 from talweg.core.random import SeedGenerator, key_of
 from talweg.ops.keras_tensor import Tensor, op
@@ -56,8 +57,15 @@ def uniform(
 
 
 def randint(shape: Shape, minval: Any, maxval: Any, dtype: Any = "int32", seed: Any = None) -> Any:
-    """Uniform integers from [minval, maxval)."""
-    return jax.random.randint(_key(seed), tuple(shape), minval, maxval, standardize_dtype(dtype))
+    """Uniform integers from [minval, maxval).
+
+    Raises:
+        ValueError: `dtype` is no type of integers.
+    """
+    dtype = standardize_dtype(dtype)
+    if "int" not in dtype:
+        raise errors.invalid("randint", "dtype", "a type of integers", dtype)
+    return jax.random.randint(_key(seed), tuple(shape), minval, maxval, dtype)
 
 
 def truncated_normal(
@@ -73,11 +81,18 @@ def truncated_normal(
 def categorical(logits: Tensor, num_samples: int, dtype: Any = "int32", seed: Any = None) -> Any:
     """`num_samples` classes per row of logits (batch, classes).
 
+    Raises:
+        ValueError: the logits are no matrix.
+
     >>> categorical([[0.0, -1e9]], 3, seed=1).tolist()
     [[0, 0, 0]]
     """
     logits = jnp.asarray(logits)
-    shape = (logits.shape[0], num_samples, *logits.shape[2:])
+    if logits.ndim != 2:
+        raise errors.invalid(
+            "categorical", "logits", "of shape (batch, classes)", f"shape {logits.shape}"
+        )
+    shape = (logits.shape[0], num_samples)
     draws = jax.random.categorical(_key(seed), logits[..., None], axis=1, shape=shape)
     return draws.astype(standardize_dtype(dtype))
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 
 from talweg.core import errors
 from talweg.ops.core import shape
@@ -74,7 +75,13 @@ def tile(x: Tensor, repeats: Any) -> Any:
 @op
 def repeat(x: Tensor, repeats: Any, axis: int | None = None) -> Any:
     """Each slice along `axis` repeated in place."""
-    return jnp.repeat(x, jnp.asarray(repeats) if isinstance(repeats, list) else repeats, axis)
+    if not isinstance(repeats, (list, tuple, np.ndarray)):
+        return jnp.repeat(x, repeats, axis)
+    # Counts that are known stay known while the call is traced: the shape follows from them.
+    counts = np.asarray(repeats)
+    if counts.size == 1:
+        return jnp.repeat(x, int(counts.item()), axis)
+    return jnp.repeat(x, counts, axis, total_repeat_length=int(counts.sum()))
 
 
 @op

@@ -11,7 +11,7 @@ which no weight ever moves again.)
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ import jax.numpy as jnp
 from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.core.variables import Variable
+from talweg.optimizers.base import Optimizer
 from talweg.optimizers.composed import Wrapper
 from talweg.optimizers.state import Objective, OptimizerState, Tensor
 from talweg.optimizers.transforms import all_finite
@@ -69,11 +70,26 @@ class LossScaleOptimizer(Wrapper):
         # Keras lists a rate of the wrapper's own, which nothing reads.
         self._unused_rate = Variable(0.0, trainable=False, name="learning_rate")
 
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Self:
+        """The optimizer that `get_config` described.
+
+        Earlier versions of Keras recorded the arguments of every optimizer here too, all unset.
+        """
+        unset = {
+            name
+            for name, argument in Optimizer.hypers.items()
+            if name not in cls.hypers and config.get(name) == argument.default
+        }
+        kept = {name: value for name, value in config.items() if name not in unset}
+        return super().from_config(kept, custom_objects)
+
     def init_shared(self, params: Sequence[Any], h: Any) -> Shared:
         return Shared(jnp.int32(0), jnp.asarray(h.initial_scale, jnp.float32))
 
     def scaled_loss(self, loss: Any, state: OptimizerState) -> Any:
         scale = state.shared.dynamic_scale if state.shared else state.hyper["initial_scale"]
+        loss = jnp.asarray(loss)
         return super().scaled_loss(loss * scale.astype(loss.dtype), state)
 
     def update_leaves(

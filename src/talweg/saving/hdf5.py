@@ -33,11 +33,16 @@ def write(file: h5py.File, path: str, name: str, values: Mapping[str, Any]) -> N
     group = file.create_group(f"{path}/vars" if path else "vars")
     group.attrs["name"] = name
     for key, value in values.items():
-        array = np.asarray(value)
-        dataset = group.create_dataset(key, data=array)
-        dataset.attrs["crc32"] = np.uint32(_checksum(array))
-        if array.dtype == ml_dtypes.bfloat16:
-            dataset.attrs["dtype"] = "bfloat16"
+        write_array(group, key, value)
+
+
+def write_array(group: h5py.Group, key: str, value: Any) -> None:
+    """Write one array into a group, with the checksum of its bytes."""
+    array = np.asarray(value)
+    dataset = group.create_dataset(key, data=array)
+    dataset.attrs["crc32"] = np.uint32(_checksum(array))
+    if array.dtype == ml_dtypes.bfloat16:
+        dataset.attrs["dtype"] = "bfloat16"
 
 
 def _checksum(array: np.ndarray) -> int:

@@ -25,7 +25,8 @@ _SCHEDULES = "keras.optimizers.schedules"
 # Arguments of Keras 2 that choose an implementation, not a result.
 _DROPPED = ("implementation", "time_major")
 # Where the weights lie that a model holds beside its layers.
-_TOP = "top_level_model_weights"
+TOP = "top_level_model_weights"
+OPTIMIZER = "optimizer_weights"
 
 
 def load_legacy(
@@ -160,18 +161,16 @@ def load_by_layer(
     layers = [layer for layer in model.layers if layer.weights]
     if by_name:
         named = {layer.name: layer for layer in layers}
-        pairs = [
-            (_in_order(layer), stored[name]) for name, layer in named.items() if name in stored
-        ]
+        pairs = [(in_order(layer), stored[name]) for name, layer in named.items() if name in stored]
         if not pairs:
             raise ValueError(
                 f"{weights.name}: no layer of the model has a name of the file's layers: "
                 f"{', '.join(stored) or 'it has none'}. The model's: {', '.join(named)}."
             )
     else:
-        mine = [_in_order(layer) for layer in layers]
+        mine = [in_order(layer) for layer in layers]
         pairs = list(itertools.zip_longest(mine, stored.values(), fillvalue=()))
-    pairs.append((model._own_weights(), _stored_weights(weights, below, _TOP)))
+    pairs.append((model._own_weights(), _stored_weights(weights, below, TOP)))
     for variables, paths in pairs:
         filling.pair_all(variables, paths)
     filling.settle(skip_mismatch, optimizer=False)
@@ -191,7 +190,7 @@ def _stored_weights(weights: Weights, below: str, name: str) -> list[str]:
     return [f"{path}/{weight}" for weight in _names(weights, path, "weight_names") or ()]
 
 
-def _in_order(layer: Any) -> list[Any]:
+def in_order(layer: Any) -> list[Any]:
     """The weights of a layer, trainable ones first, as they were made."""
     weights = layer.weights
     return [v for v in weights if v.made_trainable] + [v for v in weights if not v.made_trainable]
@@ -199,11 +198,10 @@ def _in_order(layer: Any) -> list[Any]:
 
 def _load_optimizer(model: Any, weights: Weights) -> None:
     """The optimizer's state, where it is that of Keras 3; else a new one begins."""
-    below = "optimizer_weights"
-    names = _names(weights, below, "weight_names")
+    names = _names(weights, OPTIMIZER, "weight_names")
     if names is None:
         return
-    paths = [f"{below}/{name}" for name in names]
+    paths = [f"{OPTIMIZER}/{name}" for name in names]
     filling = Filling(weights)
     filling.pair_optimizer(model.optimizer, paths, model.trainable_variables)
     filling.settle(skip_mismatch=False, optimizer=False)

@@ -10,26 +10,41 @@ from typing import Any
 
 from talweg.core import errors
 from talweg.core.files import replacing
-from talweg.saving import archive, exchange, hdf5, legacy, making, records, state
+from talweg.saving import archive, exchange, hdf5, legacy, legacy_writing, making, records, state
 
 # The version of Keras whose format is written: it reads what claims to be its own.
 _FORMAT = "3.15.1"
 _NAME_OF_PATH = str | os.PathLike[str]
 _WEIGHTS = ".weights.h5"
+_OLDER = (".h5", ".hdf5")
 
 
 def save_model(
-    model: Any, filepath: _NAME_OF_PATH, overwrite: bool = True, zipped: Any = None
+    model: Any,
+    filepath: _NAME_OF_PATH,
+    overwrite: bool = True,
+    zipped: Any = None,
+    include_optimizer: bool = True,
+    save_format: str | None = None,
 ) -> None:
-    """Write a model as a `.keras` file, which replaces one of that name only when it is whole.
+    """Write a model to a file, which replaces one of that name only when it is whole.
+
+    See `Model.save`.
 
     Raises:
         ValueError: another ending; a layer that cannot be described, such as a Lambda.
         FileExistsError: the file is there and `overwrite` is False.
     """
-    path = _target(filepath, (".keras",), overwrite, "save")
+    path = _target(filepath, (".keras", *_OLDER), overwrite, "save")
+    if save_format not in (None, "keras", "h5", "tf"):
+        raise errors.invalid(
+            "save", "save_format", "left out", save_format, "The ending of the name decides."
+        )
     if zipped is False:
         raise errors.invalid("save", "zipped", "True", zipped, "A .keras file is one zip.")
+    if path.name.endswith(_OLDER):
+        legacy_writing.save_legacy(model, path, include_optimizer, _FORMAT)
+        return
     config = json.dumps(model._record()).encode()
     made = {"keras_version": _FORMAT, "date_saved": time.strftime("%Y-%m-%d@%H:%M:%S")}
     members = {
@@ -130,7 +145,7 @@ def load_weights(
     if path.name.endswith(".keras"):
         with path.open("rb") as file:
             source: Any = io.BytesIO(archive.Archive(file, path.name).read(archive.WEIGHTS))
-    elif path.name.endswith((".h5", ".hdf5")):
+    elif path.name.endswith(_OLDER):
         source = str(path)
     else:
         raise errors.invalid(
