@@ -48,6 +48,13 @@ class Nested(talweg.Model):
         return {"sum": left + right, "same": inputs["one"]}
 
 
+def test_an_export_leaves_jax_as_it_was(tmp_path):
+    cumsum = jnp.cumsum
+    small().export(tmp_path / "m.onnx", verbose=False)
+    assert jnp.cumsum is cumsum
+    assert jnp.cumsum(jnp.ones(2), 0).tolist() == [1, 2]
+
+
 # -- what goes in and out ------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import weakref
 from contextvars import ContextVar
 from typing import Any
 
-import jax
+from jax.core import Tracer
 
 # Of the tracers of the outermost call that is under way: by the id of a tracer, the tracer and
 # its mask. The tracer is held, so that no other gets its id.
@@ -23,7 +23,7 @@ def mask_of(array: Any) -> Any:
     >>> mask_of(steps).tolist(), mask_of(steps + 1)
     ([[True, False]], None)
     """
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         masks = under_way.get()
         if masks is not None and id(array) in masks:
             return masks[id(array)][1]
@@ -33,7 +33,7 @@ def mask_of(array: Any) -> Any:
 
 def set_mask(array: Any, mask: Any) -> None:
     """Let `mask` travel with an array or a KerasTensor; None takes the mask away."""
-    if isinstance(array, jax.core.Tracer):
+    if isinstance(array, Tracer):
         masks = under_way.get()
         if masks is None:
             publish(array, mask)

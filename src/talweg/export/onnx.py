@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import jaxpr_as_fun
 
@@ -38,7 +39,8 @@ def write(
         MissingExtraError: jax2onnx is not installed.
         ValueError: a layer that ONNX or jax2onnx cannot carry.
     """
-    jax2onnx = errors.extra("jax2onnx", "export", "export to ONNX")
+    with _cumsum_left_alone():
+        jax2onnx = errors.extra("jax2onnx", "export", "export to ONNX")
     with forward.in_type_of_weights():
         forward, (shapes, program, outputs) = traced(_program, forward)
         names = forward.output_names(outputs)
@@ -46,7 +48,7 @@ def write(
         # already, so that nothing of the model is run, and kept by JAX's caches, meanwhile.
         try:
             program = jax.make_jaxpr(lowered(program))(*shapes)
-            with _silence():
+            with _silence(), _cumsum_left_alone():
                 proto = jax2onnx.to_onnx(
                     jaxpr_as_fun(program), inputs=shapes, model_name=forward.model.name,
                     opset=opset_version or OPSET, output_names=names,
@@ -76,6 +78,16 @@ def _program(forward: Forward) -> tuple[Any, Any, Any]:
 
     program = jax.make_jaxpr(flat)(*shapes)
     return shapes, program, jax.tree.unflatten(structure, program.out_avals)
+
+
+@contextlib.contextmanager
+def _cumsum_left_alone() -> Generator[None]:
+    """While jax2onnx loads: it puts a function of its own, which takes less, into jax.numpy."""
+    cumsum = jnp.cumsum
+    try:
+        yield
+    finally:
+        jnp.cumsum = cumsum
 
 
 @contextlib.contextmanager
