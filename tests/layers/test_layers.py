@@ -63,6 +63,9 @@ REFUSED = [
     ("InputLayer", {"batch_shape": (2, 3), "batch_size": 2}, "batch_size"),
     ("InputLayer", {"shape": (-3,)}, "size"),
     ("InputLayer", {"shape": (3,), "sparse": True}, "sparse"),
+    ("InputLayer", {"input_tensor": np.zeros((2, 3))}, "a KerasTensor"),
+    ("Wrapper", {"layer": "no layer"}, "must be a layer"),
+    ("MultiHeadAttention", {"num_heads": 2, "key_dim": 4, "output_shape": 8.0}, "output_shape"),
 ]
 
 
@@ -70,6 +73,15 @@ REFUSED = [
 def test_impossible_arguments_are_refused_when_the_layer_is_made(name, arguments, message):
     with pytest.raises(ValueError, match=message):
         getattr(layers, name)(**arguments)
+
+
+@pytest.mark.parametrize("value", ["3", 2.5, True, [3]])
+def test_where_keras_tells_types_from_values_so_does_talweg(value):
+    for lib in (layers, keras.layers):
+        with pytest.raises(TypeError):
+            lib.RepeatVector(value)
+        with pytest.raises(TypeError):
+            lib.UpSampling1D(value)
 
 
 def test_axes_of_a_wrong_type_are_refused():

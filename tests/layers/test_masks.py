@@ -148,6 +148,40 @@ def test_the_mask_reaches_the_loss_with_the_numbers_of_keras(kind, weighted):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
+def test_a_loss_and_a_mean_called_by_hand_see_the_mask_of_the_predictions(weighted):
+    y = np.random.default_rng(1).normal(size=(3, 4, 1)).astype("float32")
+    weight = np.linspace(0.5, 2, 12, dtype="float32").reshape(3, 4) if weighted else None
+    found = []
+    for lib in (keras, talweg):
+        embed = lib.layers.Embedding(5, 1, mask_zero=True, embeddings_initializer="ones")
+        loss, metric = lib.losses.MeanSquaredError(), lib.metrics.MeanAbsoluteError()
+        predicted = embed(TOKENS)
+        metric.update_state(y, predicted, weight)
+
+        @jax.jit
+        def compiled(tokens, embed=embed, loss=loss):
+            return loss(y, embed(tokens), weight)
+
+        numbers = loss(y, predicted, weight), compiled(TOKENS), metric.result()
+        found.append([float(number) for number in numbers])
+        assert float(loss(y, np.asarray(predicted), weight)) != pytest.approx(found[-1][0])
+    np.testing.assert_allclose(found[1], found[0], rtol=1e-5)
+
+
+@both
+def test_a_loss_that_overrides_its_call_trains_on_masked_predictions(lib):
+    class Total(lib.losses.Loss):
+        def __call__(self, y_true, y_pred, sample_weight=None):
+            return lib.ops.sum(y_pred)
+
+    embed = lib.layers.Embedding(5, 1, mask_zero=True, embeddings_initializer="ones")
+    model = lib.Sequential([embed])
+    model.compile("sgd", Total())
+    history = model.fit(TOKENS, np.zeros((3, 4, 1)), epochs=1, verbose=0)
+    assert history.history["loss"] == [pytest.approx(12.0)]
+
+
 def test_masks_outlive_the_call_inside_a_compiled_function_of_the_user():
     embed, recur = layers.Embedding(5, 3, mask_zero=True), layers.LSTM(2)
     eager = recur(embed(TOKENS))

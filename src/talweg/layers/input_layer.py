@@ -52,7 +52,7 @@ class InputLayer(Layer):
                 raise errors.invalid("Input", kind, "False", wanted, "Arrays here are dense.")
         if input_tensor is not None:
             if not isinstance(input_tensor, KerasTensor):
-                raise errors.wrong_type("Input", "tensor", "a KerasTensor", input_tensor)
+                raise errors.invalid("Input", "tensor", "a KerasTensor", input_tensor)
             _check_agrees(input_tensor, shape, batch_size, batch_shape, dtype)
             batch_shape, shape, batch_size = input_tensor.shape, None, None
             dtype = input_tensor.dtype

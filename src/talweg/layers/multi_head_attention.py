@@ -88,10 +88,10 @@ class MultiHeadAttention(HeadedAttention):
             kernel_constraint, bias_constraint, use_gate, seed, **kwargs,
         )  # fmt: skip
         self._inverse_sqrt_key_dim = 1.0 / math.sqrt(key_dim)
-        sizes = [output_shape] if isinstance(output_shape, int) else output_shape
+        sizes = output_shape if isinstance(output_shape, (list, tuple)) else [output_shape]
         self._output_shape = (
             tuple(integer(owner, "each size of output_shape", size) for size in sizes)
-            if sizes
+            if output_shape
             else None
         )
         if isinstance(attention_axes, int):

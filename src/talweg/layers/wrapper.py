@@ -14,7 +14,7 @@ class Wrapper(Layer):
         layer: the layer inside.
 
     Raises:
-        TypeError: `layer` is not a layer.
+        ValueError: `layer` is not a layer.
 
     >>> from talweg.layers import Dense
     >>> class Twice(Wrapper):
@@ -27,7 +27,7 @@ class Wrapper(Layer):
 
     def __init__(self, layer: Layer, **kwargs: Any):
         if not isinstance(layer, Layer):
-            raise errors.wrong_type(type(self).__name__, "layer", "a layer", layer)
+            raise errors.invalid(type(self).__name__, "layer", "a layer", layer)
         super().__init__(**kwargs)
         self.layer = layer
 
