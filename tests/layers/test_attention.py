@@ -307,3 +307,10 @@ def test_value_and_key_must_be_of_one_length(make):
 def test_scores_are_not_to_be_had_from_the_fused_kernel():
     with pytest.raises(ValueError, match="return_attention_scores"):
         layers.MultiHeadAttention(**HEADS, flash_attention=True)(QUERY, VALUE, **SCORES)
+
+
+def test_grouped_queries_show_their_window_as_in_keras():
+    for lib in (layers, keras.layers):
+        layer = lib.GroupQueryAttention(4, 2, 2, sliding_window=5, dropout=0.25)
+        again = lib.GroupQueryAttention.from_config(layer.get_config())
+        assert (again.sliding_window, again.dropout) == (5, 0.25)

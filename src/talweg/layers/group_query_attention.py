@@ -86,6 +86,11 @@ class GroupQueryAttention(HeadedAttention):
         """The share of the weights that training drops."""
         return self._dropout
 
+    @property
+    def sliding_window(self) -> int | None:
+        """How far apart positions may be, less one, to see each other; None for any distance."""
+        return self._sliding_window
+
     def build(self, query_shape: Any, value_shape: Any, key_shape: Any = None) -> None:
         self._remember(query_shape=query_shape, value_shape=value_shape, key_shape=key_shape)
         key_shape = value_shape if key_shape is None else key_shape
