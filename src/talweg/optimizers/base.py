@@ -8,7 +8,7 @@
 A subclass declares its hyperparameters and gives a pure rule for one tensor; all else is
 written once: the shared arguments and the law of the rate in hyperparameters.py, the step
 in functional.py, subclasses in Keras's own style in update_steps.py, and here the state
-as variables, with the methods that Keras has for it.
+as variables, with the methods that Keras has for it, which make it longer than other files.
 """
 
 import re
