@@ -36,7 +36,8 @@ from talweg.data.folders import (
     text_dataset_from_directory,
 )
 from talweg.data.pictures import array_to_img, img_to_array, load_img, save_img
-from talweg.data.sequences import pad_sequences, split_dataset, timeseries_dataset_from_array
+from talweg.data.samples import split_dataset
+from talweg.data.sequences import pad_sequences, timeseries_dataset_from_array
 from talweg.models.drawing import model_to_dot, plot_model
 from talweg.models.feature_space import FeatureSpace
 from talweg.ops.keras_tensor import KerasTensor

@@ -280,6 +280,28 @@ def test_elements_have_the_methods_of_tensors_and_train(tf):
     assert data.batch(2).element_spec[0].shape == (2, 3)
 
 
+def test_elements_have_the_types_of_tensorflow(tf):
+    Dataset = tf.data.Dataset
+    kinds = [x.dtype for x in next(iter(Dataset.from_tensor_slices(([1], [1.0], [[True]]))))]
+    assert kinds == ["int32", "float32", "bool"]
+    assert next(iter(Dataset.from_tensor_slices(np.ones(2)))).dtype == "float64"
+    signature = (tf.TensorSpec((), tf.float32), tf.TensorSpec((), tf.int32))
+
+    def pairs(count):
+        yield from ((i, i * 10) for i in range(count))
+
+    data = Dataset.from_generator(pairs, args=(3,), output_signature=signature)
+    assert [(float(a), int(b)) for a, b in data] == [(0, 0), (1, 10), (2, 20)]
+    assert [x.dtype for x in next(iter(data))] == ["float32", "int32"]
+    old = Dataset.from_generator(lambda: iter([1, 2]), output_types=tf.float32)
+    assert next(iter(old)).dtype == "float32"
+    words = Dataset.from_tensor_slices(["a", "b"])
+    assert next(words.batch(2).as_numpy_iterator()).tolist() == [b"a", b"b"]
+    assert tf.data.experimental.cardinality(words).numpy() == 2
+    assert len(words.take(tf.data.experimental.cardinality(words) // 2)) == 1
+    assert list(words.skip(-1)) == []
+
+
 def test_an_endless_dataset_needs_a_number_of_steps(tf):
     data = tf.data.Dataset.from_tensor_slices((np.ones((6, 2)), np.ones((6, 1))))
     endless = data.repeat().batch(2)

@@ -1,6 +1,7 @@
 """Sequences, folders, pictures and downloads, against Keras where it needs no TensorFlow."""
 
 import io
+import random
 import sys
 import tarfile
 import wave
@@ -14,6 +15,7 @@ from keras.src.utils import dataset_utils
 
 from talweg import layers, models, utils
 from talweg.core.errors import MissingExtraError
+from talweg.data import Dataset
 from talweg.data.pictures import resized
 
 
@@ -90,13 +92,58 @@ def test_windows_are_what_fit_takes_in_a_new_order_each_epoch():
 def test_split_dataset_gives_two_parts(sizes, counts):
     x, y = np.arange(20).reshape(10, 2), np.arange(10)
     for shuffle in (False, True):
-        left, right = utils.split_dataset((x, y), **sizes, shuffle=shuffle, seed=1)
-        assert (len(left[1]), len(right[1])) == counts
-        assert not set(left[1]) & set(right[1])
-        np.testing.assert_array_equal(left[0][:, 0], 2 * left[1])
+        parts = utils.split_dataset((x, y), **sizes, shuffle=shuffle, seed=1)
+        assert tuple(map(len, parts)) == tuple(int(p.cardinality()) for p in parts) == counts
+        labels = [[int(label) for _, label in part] for part in parts]
+        assert not set(labels[0]) & set(labels[1])
+        for part in parts:
+            for row, label in part:
+                np.testing.assert_array_equal(row, [2 * label, 2 * label + 1])
     for wrong in ({}, {"left_size": 1.5}, {"left_size": 8, "right_size": 3}):
         with pytest.raises(ValueError, match="split_dataset"):
             utils.split_dataset(x, **wrong)
+    for wrong in (3, "text", [1, 2]):
+        with pytest.raises(TypeError, match="dataset must be"):
+            utils.split_dataset(wrong, left_size=0.5)
+
+
+def test_parts_of_a_data_set_are_data_sets():
+    x, y = np.arange(12.0).reshape(6, 2), np.arange(6)
+    # What Keras 3.15 on JAX draws, from Python's generator.
+    left, right = utils.split_dataset((x, y), right_size=2, shuffle=True, seed=3)
+    drawn = [int(label) for _, label in left], [int(label) for _, label in right]
+    order = list(range(6))
+    random.Random(3).shuffle(order)
+    assert drawn == (order[:4], order[4:])
+    batches = Dataset.from_tensor_slices({"x": x, "y": y}).batch(4)
+    left, right = utils.split_dataset(batches, left_size=5)  # by samples, and batched again
+    assert [part["y"].tolist() for part in left] == [[0, 1, 2, 3], [4]]
+    assert [part["y"].tolist() for part in right] == [[5]]
+    left, right = utils.split_dataset([x, y], left_size=0.5, right_size=1)
+    assert [label for _, label in right.as_numpy_iterator()] == [5]  # the last, as in Keras
+    model = models.Sequential([layers.Dense(1)])
+    model.compile("sgd", "mse")
+    history = model.fit(
+        left.shuffle(3).batch(2).cache().prefetch(1), validation_data=right.batch(2), verbose=0
+    )
+    assert np.isfinite(history.history["val_loss"][0])
+
+
+def test_data_sets_of_windows_have_the_methods_of_tf_data():
+    data = utils.timeseries_dataset_from_array(np.arange(9), np.arange(9) * 10, 3, batch_size=3)
+    assert len(data) == int(data.cardinality()) == data.cardinality().numpy() == 3
+    assert [y.tolist() for _, y in data.skip(1)] == [[30, 40, 50], [60]]
+    assert [y.tolist() for _, y in data.take(1).repeat(2)] == [[0, 10, 20]] * 2
+    assert [int(y) for _, y in data.unbatch().skip(5)] == [50, 60]
+    assert sorted(y[0] for _, y in data.shuffle(9)) == [0, 30, 60]
+    assert [int(y) for y in data.unbatch().map(lambda x, y: y + 1).take(2)] == [1, 11]
+    assert data.prefetch(1) is data
+    with pytest.raises(ValueError, match="targets must be 4 or more"):
+        utils.timeseries_dataset_from_array(np.arange(9), np.arange(2), 3, start_index=2)
+
+
+def first(data):
+    return next(iter(data))
 
 
 def folder_of(tmp_path, write, ending, count=4):
@@ -132,6 +179,9 @@ def test_folder_of_texts_is_read_in_the_order_of_keras(tmp_path, capsys):
         np.testing.assert_array_equal(y, labels)
         assert y.dtype == np.int32
         assert all(len(text) <= 6 and text.startswith("text") for text in x)
+        batch = first(data)[0]  # whose numpy() has bytes, as TensorFlow's
+        assert batch.numpy().tolist() == [str(text).encode() for text in batch]
+        assert len(list(data.cache().unbatch().skip(1))) == 7
     assert "Found 8 files belonging to 2 classes." in capsys.readouterr().out
     vectors = layers.TextVectorization(output_mode="count")
     vectors.adapt(text for text, _ in data)
@@ -149,8 +199,8 @@ def test_folder_is_split_without_overlap(tmp_path):
     assert not set(train.file_paths) & set(held.file_paths)
     alone = utils.text_dataset_from_directory(folder, subset="validation", **options)
     assert alone.file_paths == held.file_paths
-    assert held[0][1].shape == (2, 1)
-    assert held[0][1].dtype == np.float32
+    assert first(held)[1].shape == (2, 1)
+    assert first(held)[1].dtype == np.float32
     with pytest.raises(ValueError, match="seed"):
         utils.text_dataset_from_directory(folder, subset="both", validation_split=0.2)
     with pytest.raises(ValueError, match="among the folders"):
@@ -158,8 +208,10 @@ def test_folder_is_split_without_overlap(tmp_path):
     with pytest.raises(ValueError, match="one for each file"):
         utils.text_dataset_from_directory(folder, labels=[1, 2])
     hot = utils.text_dataset_from_directory(folder, label_mode="categorical", verbose=False)
-    assert hot[0][1].shape == (8, 2)
-    assert isinstance(utils.text_dataset_from_directory(folder, None, verbose=False)[0], np.ndarray)
+    assert first(hot)[1].shape == (8, 2)
+    assert isinstance(
+        first(utils.text_dataset_from_directory(folder, None, verbose=False)), np.ndarray
+    )
 
 
 def test_folder_of_sounds_is_read(tmp_path):
@@ -170,15 +222,15 @@ def test_folder_of_sounds_is_read(tmp_path):
 
     folder = folder_of(tmp_path, write, ".wav")
     data = utils.audio_dataset_from_directory(folder, shuffle=False, batch_size=8, verbose=False)
-    x, y = data[0]
+    x, y = first(data)
     assert x.shape == (8, 8, 1)
     assert x.dtype == np.float32
     np.testing.assert_allclose(x[4, :2, 0], [10 * 256 / 32768, -1.0])
     assert y.tolist() == [0] * 4 + [1] * 4
     cut = utils.audio_dataset_from_directory(folder, output_sequence_length=3, verbose=False)
-    assert cut[0][0].shape == (8, 3, 1)
+    assert first(cut)[0].shape == (8, 3, 1)
     slow = utils.audio_dataset_from_directory(folder, sampling_rate=4000, verbose=False)
-    assert slow[0][0].shape == (8, 4, 1)
+    assert first(slow)[0].shape == (8, 4, 1)
 
 
 @pytest.mark.parametrize("mode", [("rgb", 3), ("rgba", 4), ("grayscale", 1)])
@@ -186,7 +238,7 @@ def test_folder_of_pictures_is_read(tmp_path, mode):
     folder = folder_of(tmp_path, picture, ".png", 2)
     options = {"color_mode": mode[0], "shuffle": False, "verbose": False}
     data = utils.image_dataset_from_directory(folder, image_size=(3, 4), **options)
-    x, y = data[0]
+    x, y = first(data)
     assert x.shape == (4, 3, 4, mode[1])
     assert x.dtype == np.float32
     assert y.tolist() == [0, 0, 1, 1]
@@ -196,11 +248,11 @@ def test_folder_of_pictures_is_read(tmp_path, mode):
         square = utils.image_dataset_from_directory(
             folder, image_size=4, **{ratio: True}, **options
         )
-        assert square[0][0].shape == (4, 4, 4, mode[1])
-    first = utils.image_dataset_from_directory(
+        assert first(square)[0].shape == (4, 4, 4, mode[1])
+    channels = utils.image_dataset_from_directory(
         folder, image_size=(3, 4), data_format="channels_first", **options
     )
-    np.testing.assert_array_equal(first[0][0], x.transpose(0, 3, 1, 2))
+    np.testing.assert_array_equal(first(channels)[0], x.transpose(0, 3, 1, 2))
 
 
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])

@@ -2,8 +2,17 @@
 
 from talweg.data.arrays import ArrayBatches
 from talweg.data.batches import Batches, Chunk
+from talweg.data.dataset import Dataset
 from talweg.data.open import open_batches
 from talweg.data.py_dataset import PyDataset
 from talweg.data.streams import StreamBatches
 
-__all__ = ["ArrayBatches", "Batches", "Chunk", "PyDataset", "StreamBatches", "open_batches"]
+__all__ = [
+    "ArrayBatches",
+    "Batches",
+    "Chunk",
+    "Dataset",
+    "PyDataset",
+    "StreamBatches",
+    "open_batches",
+]

@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from talweg.core import config, errors
+from talweg.data.dataset import Dataset
 from talweg.data.folder_index import check_split, indexed
 from talweg.data.pictures import load_img, resized
-from talweg.data.sequences import BatchedDataset
+from talweg.data.samples import numbered
 
 _PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
 
@@ -242,7 +243,7 @@ def _dataset(
         np.random.RandomState(seed).shuffle(paths)
         np.random.RandomState(seed).shuffle(numbers)
 
-    def part(rows: slice, mixed: bool) -> BatchedDataset:
+    def part(rows: slice, mixed: bool) -> Dataset:
         files, own = paths[rows], numbers[rows]
         if not files:
             raise errors.invalid(
@@ -253,7 +254,7 @@ def _dataset(
             x = join([read(files[i]) for i in which])
             return x if label_mode is None else (x, _labelled(own[which], label_mode, names))
 
-        dataset = BatchedDataset(len(files), batch, batch_size, mixed, seed)
+        dataset = numbered(len(files), batch, batch_size, mixed, seed)
         dataset.class_names = None if names is None else list(names)
         dataset.file_paths = files
         return dataset

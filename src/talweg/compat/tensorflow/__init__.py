@@ -54,7 +54,6 @@ from talweg.compat.tensorflow._arrays import (
     zeros,
     zeros_like,
 )
-from talweg.compat.tensorflow._elements import TensorSpec
 from talweg.compat.tensorflow.linalg import (
     clip_by_global_norm,
     clip_by_norm,
@@ -110,6 +109,7 @@ from talweg.compat.tensorflow.math import (
     tanh,
 )
 from talweg.core import variables
+from talweg.data.elements import TensorSpec
 from talweg.ops import (
     cast,
     custom_gradient,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any
 
-from talweg.compat.tensorflow import _elements
 from talweg.core import errors
+from talweg.data import elements as _elements
 
 AUTOTUNE = -1
 ENDLESS = float("inf")
@@ -16,7 +16,7 @@ class Rearranging:
 
     _length: Any
     __iter__: Callable[[], Iterator[Any]]
-    as_numpy_iterator: Callable[[], Iterator[Any]]
+    _values: Callable[[], Iterator[Any]]
 
     def __init__(self, elements: Any, pick: Any = None, length: Any = None):
         raise NotImplementedError
@@ -30,7 +30,7 @@ class Rearranging:
 
         def flat() -> Iterator[Any]:
             for element in self:
-                yield from _elements.call(map_func, element).as_numpy_iterator()
+                yield from _elements.call(map_func, element)._values()
 
         return type(self)(flat)
 
@@ -66,7 +66,7 @@ class Rearranging:
             stride: from one element of a window to the next.
             drop_remainder: whether windows that the end cuts short are left out.
 
-        >>> from talweg.compat.tensorflow.data import Dataset
+        >>> from talweg.data.dataset import Dataset
         >>> numbers = Dataset.range(5).window(3, shift=1, drop_remainder=True)
         >>> [rows.tolist() for rows in numbers.flat_map(lambda window: window.batch(3))]
         [[0, 1, 2], [1, 2, 3], [2, 3, 4]]
@@ -77,7 +77,7 @@ class Rearranging:
                 raise errors.invalid("Dataset.window", name_, "a positive integer", value)
 
         def windows() -> Iterator[Any]:
-            runs = _elements.windows(self.as_numpy_iterator(), size, step, stride, drop_remainder)
+            runs = _elements.windows(self._values(), size, step, stride, drop_remainder)
             return (_elements.columns(run, self._listed) for run in runs)
 
         length = self._length
@@ -90,7 +90,7 @@ class Rearranging:
         """These elements, then those of another dataset."""
         lengths = self._length, dataset._length
         return type(self)(
-            lambda: chain(self.as_numpy_iterator(), dataset.as_numpy_iterator()),
+            lambda: chain(self._values(), dataset._values()),
             None,
             None if None in lengths else sum(filter(None, lengths)),
         )
@@ -107,7 +107,7 @@ class Rearranging:
             padding_values: what they are filled with; 0, or "" for text.
             drop_remainder: whether a last smaller batch is left out.
         """
-        runs = type(self)(self.as_numpy_iterator, lambda run: run, self._length).batch(
+        runs = type(self)(self._values, lambda run: run, self._length).batch(
             batch_size, drop_remainder
         )
         return type(self)(

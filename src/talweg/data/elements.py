@@ -27,10 +27,12 @@ class HostTensor(np.ndarray):
     def numpy(self) -> Any:
         """The plain array, or the number or the bytes where there are no axes."""
         plain = self.view(np.ndarray)
-        if plain.dtype.kind in "UT":
-            plain = np.char.encode(plain.astype(str), "utf-8")
-            return plain.item() if plain.ndim == 0 else plain.astype(object)
-        return plain[()]
+        if plain.dtype.kind not in "OUT":
+            return plain[()]
+        coded = np.empty(plain.shape, dtype=object)
+        for i, item in enumerate(plain.flat):
+            coded.flat[i] = item.encode() if isinstance(item, str) else item
+        return coded[()]
 
     def __getitem__(self, key: Any) -> Any:
         part = super().__getitem__(key)
@@ -48,13 +50,49 @@ def _dressed(leaf: Any) -> Any:
     return leaf
 
 
+def plain(element: Any) -> Any:
+    """The element as plain NumPy arrays, numbers and bytes."""
+    return jax.tree.map(
+        lambda leaf: leaf.numpy() if isinstance(leaf, HostTensor) else leaf, worn(element)
+    )
+
+
 def arrays(element: Any) -> Any:
     """The element with its lists as arrays: tuples and dicts are structure, lists are not."""
     return jax.tree.map(
-        lambda leaf: np.asarray(leaf) if isinstance(leaf, list) else leaf,
+        lambda leaf: of_list(leaf) if isinstance(leaf, list) else leaf,
         element,
         is_leaf=lambda part: isinstance(part, list),
     )
+
+
+def of_list(values: list[Any]) -> np.ndarray:
+    """An array of a list; Python's numbers have 32 bits, as TensorFlow reads them."""
+    array = np.asarray(values)
+    first: Any = values
+    while isinstance(first, (list, tuple)) and first:
+        first = first[0]
+    narrow = {float: np.float32, int: np.int32}.get(type(first))
+    if narrow is None or array.dtype.kind not in "fi":
+        return array
+    if array.dtype.kind == "f":
+        return array.astype(np.float32)
+    fits = not array.size or np.abs(array).max() <= np.iinfo(narrow).max
+    return array.astype(narrow) if fits else array
+
+
+def typed(element: Any, signature: Any) -> Any:
+    """The element in the types of a signature: a `TensorSpec` or a type for each array."""
+
+    def cast(given: Any, leaf: Any) -> Any:
+        dtype = getattr(given, "dtype", given)
+        array = np.asarray(leaf)
+        return array if str(dtype) == "string" else array.astype(np.dtype(dtype))
+
+    return jax.tree.map(
+        cast, signature, element, is_leaf=lambda part: not isinstance(part, (tuple, list, dict))
+        or isinstance(part, TensorSpec),
+    )  # fmt: skip
 
 
 def call(function: Callable[..., Any], element: Any) -> Any:
@@ -141,7 +179,7 @@ def in_turn(datasets: Iterable[Any], width: int, block: int) -> Iterator[Any]:
     while True:
         if places[at] is None:
             following = next(coming, None)
-            places[at] = None if following is None else following.as_numpy_iterator()
+            places[at] = None if following is None else following._values()
         place = places[at]
         if place is not None:
             taken = list(islice(place, block))
