@@ -47,9 +47,10 @@ def test_layers_compute_in_onnxruntime_what_they_compute_here(names, tmp_path):
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
-def test_layers_of_the_host_are_refused_with_what_to_do(name):
-    with pytest.raises(TypeError, match="Apply the layer to the data"):
-        used(name)
+def test_layers_of_the_host_are_refused_with_what_to_do(name, tmp_path):
+    for format in ("onnx", "stablehlo"):
+        with pytest.raises(TypeError, match="Apply the layer to the data"):
+            talweg.Model(*used(name)).export(tmp_path / "m", format=format)
 
 
 def test_every_exported_layer_is_carried_or_refused():

@@ -56,4 +56,22 @@ def integers(space, mode):
     )
 
 
+def numbers(space, mode):
+    """No text: what Keras on JAX can be given inside a model."""
+    return space(
+        {
+            "area": "float",
+            "price": "float_normalized",
+            "red": space.float_rescaled(1 / 255.0),
+            "share": space.float_discretized(3),
+            "rooms": "integer_categorical",
+            "district": "integer_hashed",
+        },
+        crosses=[("rooms", "district")],
+        crossing_dim=7,
+        hashing_dim=6,
+        output_mode=mode,
+    )
+
+
 CASES = [("all_kinds", "concat"), ("all_kinds", "dict"), ("integers", "dict")]

@@ -1,7 +1,7 @@
 """Records what Keras's FeatureSpace makes of a table, and its file.
 
-Writes feature_space.json and feature_space.keras. Needs Keras, JAX and TensorFlow; Keras runs on
-JAX, TensorFlow reads its text.
+Writes feature_space.json, feature_space.keras and feature_space_model.keras. Needs Keras, JAX
+and TensorFlow; Keras runs on JAX, TensorFlow reads its text.
 """
 
 import json
@@ -26,6 +26,7 @@ def main() -> None:
     """Record all cases."""
     import feature_space_cases as cases
     import keras
+    import numpy as np
     import tensorflow as tf
 
     found = []
@@ -48,6 +49,13 @@ def main() -> None:
         )
         if (builder, mode) == cases.CASES[0]:
             space.save(FOLDER / "feature_space.keras")
+    keras.utils.clear_session()
+    space = cases.numbers(keras.utils.FeatureSpace, "concat")
+    space.adapt({name: cases.DATA[name] for name in space.features})
+    model = keras.Model(space.get_inputs(), space.get_encoded_features())
+    model.save(FOLDER / "feature_space_model.keras")
+    columns = {name: np.array(cases.UNSEEN[name])[:, None] for name in space.features}
+    found.append({"model": plain(model.predict(columns, verbose=0))})
     versions = {"keras": keras.__version__, "tensorflow": tf.__version__}
     text = json.dumps({"versions": versions, "cases": found})
     (FOLDER / "feature_space.json").write_text(text + "\n")

@@ -75,17 +75,44 @@ def test_fingerprints_are_those_that_tensorflow_publishes():
 STRINGS = [
     lambda: layers.StringLookup(vocabulary=["a"]),
     lambda: layers.TextVectorization(vocabulary=["a"]),
-    lambda: layers.Hashing(num_bins=3),
-    lambda: layers.HashedCrossing(num_bins=3),
 ]
+HASHES = [lambda: layers.Hashing(num_bins=3), lambda: layers.HashedCrossing(num_bins=3)]
 
 
-@pytest.mark.parametrize("make", STRINGS)
+@pytest.mark.parametrize("make", STRINGS + HASHES)
 def test_layer_on_strings_in_a_model_says_where_to_put_it(make):
     with pytest.raises(TypeError, match="Apply the layer to the data before fit"):
         make()(layers.Input((1,), dtype="string"))
+
+
+@pytest.mark.parametrize("make", STRINGS)
+def test_layer_of_strings_in_a_program_says_where_to_put_it(make):
     with pytest.raises(TypeError, match="Apply the layer to the data before fit"):
         jax.jit(make())(jnp.zeros((2, 1), "int32"))
+
+
+@pytest.mark.parametrize("mode", ["int", "one_hot"])
+def test_integers_are_hashed_in_a_model_as_they_are_before_it(mode, tmp_path):
+    one, other = layers.Input((1,), dtype="int32"), layers.Input((1,), dtype="int32")
+    hashing = layers.Hashing(5, output_mode=mode, salt=3, mask_value=0)
+    crossing = layers.HashedCrossing(7, output_mode=mode)
+    model = models.Model([one, other], [hashing(one), crossing([one, other])])
+    a = np.random.default_rng(0).integers(-9, 9, (40, 1))
+    model.save(tmp_path / "model.keras")
+    for made in (model, models.load_model(tmp_path / "model.keras")):
+        hashed, crossed = made.predict([a, a[::-1].copy()], verbose=0)
+        np.testing.assert_array_equal(hashed, hashing(a))
+        np.testing.assert_array_equal(crossed, crossing([a, a[::-1]]))
+    each = jax.vmap(hashing)(jnp.asarray(a)[:, None])
+    np.testing.assert_array_equal(each[:, 0], hashing(a))
+
+
+def test_numbers_with_a_fraction_are_not_crossed():
+    crossing = layers.HashedCrossing(3)
+    for column in (np.array([1.0, 2.0]), layers.Input((1,))):
+        other = layers.Input((1,), dtype="int32") if column.shape != (2,) else np.array([1, 2])
+        with pytest.raises(ValueError, match=r"integers or strings, got .*float"):
+            crossing([other, column])
 
 
 @pytest.mark.parametrize("name", ["StringLookup", "IntegerLookup", "TextVectorization"])

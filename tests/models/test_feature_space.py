@@ -12,7 +12,7 @@ from goldens import feature_space_cases as cases
 from talweg.utils import FeatureSpace
 
 GOLDENS = Path(__file__).parents[1] / "goldens"
-RECORDED = json.loads((GOLDENS / "feature_space.json").read_text())["cases"]
+*RECORDED, OF_MODEL = json.loads((GOLDENS / "feature_space.json").read_text())["cases"]
 
 
 def adapted(builder="all_kinds", mode="concat"):
@@ -98,6 +98,47 @@ def test_a_model_starts_at_the_encoded_features():
     model.fit(space(cases.DATA), np.ones((4, 1)), verbose=0)
     assert model.predict(space(cases.UNSEEN), verbose=0).shape == (2, 1)
     assert space.get_inputs()["colour"].dtype == "string"
+
+
+def columns_of(space, source=cases.UNSEEN):
+    return {name: np.array(source[name])[:, None] for name in space.features}
+
+
+def test_the_model_of_keras_opens_with_the_layers_of_its_columns():
+    model = talweg.models.load_model(GOLDENS / "feature_space_model.keras")
+    space = adapted("numbers")
+    agree(model.predict(columns_of(space), verbose=0), OF_MODEL["model"])
+    agree(space(table(space, cases.UNSEEN)), OF_MODEL["model"])
+
+
+@pytest.mark.parametrize("mode", ["concat", "dict"])
+def test_a_model_takes_columns_of_numbers_before_and_after_its_file(mode, tmp_path):
+    space = adapted("numbers", mode)
+    space.save(tmp_path / "space.keras")
+    again = talweg.models.load_model(tmp_path / "space.keras")
+    expected = dict_of(space(table(space, cases.UNSEEN)))
+    model = talweg.Model(space.get_inputs(), space.get_encoded_features())
+    model.save(tmp_path / "model.keras")
+    for made in (
+        model,
+        talweg.models.load_model(tmp_path / "model.keras"),
+        talweg.Model(again.get_inputs(), again.get_encoded_features()),
+    ):
+        got = dict_of(made.predict(columns_of(space), verbose=0))
+        for name, theirs in expected.items():
+            np.testing.assert_allclose(got[name], theirs, atol=1e-6)
+
+
+def test_a_space_encodes_the_batches_of_a_data_set():
+    data = talweg.data.Dataset.from_tensor_slices((cases.DATA, [0, 1, 0, 1])).batch(3)
+    space = cases.all_kinds(FeatureSpace, "concat")
+    space.adapt(data.map(lambda x, y: x))
+    encoded = data.map(lambda x, y: (space(x), y))
+    whole = np.concatenate([x for x, y in encoded])
+    np.testing.assert_array_equal(whole, space(cases.DATA))
+    model = talweg.models.Sequential([talweg.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert np.isfinite(model.fit(encoded, verbose=0).history["loss"][0])
 
 
 def test_a_layer_of_ones_own_encodes_a_column():

@@ -32,6 +32,11 @@ def for_any_platform() -> Generator[None]:
         _leaves_here.reset(token)
 
 
+def leaves_here() -> bool:
+    """Whether what is traced now is to run elsewhere, where this Python is not."""
+    return _leaves_here.get()
+
+
 def runs_on_cpu() -> bool:
     """Whether what is traced now runs on this machine's CPU, so that it may be written for it.
 

@@ -5,12 +5,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import jax
+import jax.core
+import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import config, errors
 from talweg.layers.arguments import choice, integer
 from talweg.layers.fingerprints import concatenated, fingerprint64, siphash64
-from talweg.layers.host_layer import HostLayer, encode, encoded_shape, refuse_sparse
+from talweg.layers.host_layer import (
+    HostLayer,
+    called_on_host,
+    check_numbers,
+    encode,
+    encode_traced,
+    encoded_shape,
+    refuse_sparse,
+)
 
 _CROSSING_KEY = 0xDECAFCAFFE
 
@@ -44,15 +54,21 @@ def _as_bytes(value: Any) -> bytes:
 
 
 def categories(value: Any, owner: str) -> np.ndarray:
-    """Strings or integers as an array; floats lose their fraction, as in Keras.
+    """Strings or integers as an array; floats lose their fraction where Keras's Hashing sees them.
 
     Raises:
-        TypeError: neither.
+        ValueError: numbers with a fraction are to be crossed.
+        TypeError: neither text nor numbers.
     """
     if isinstance(value, jax.Array) or hasattr(value, "numpy"):
         value = np.asarray(value)
     array = np.asarray(value)
     kind = array.dtype.kind
+    if kind == "f" and owner == "HashedCrossing":
+        raise errors.invalid(
+            owner, "every input", "integers or strings", array.dtype,
+            "Round the column, x.astype('int64'), or put it in bins with Discretization.",
+        )  # fmt: skip
     if kind == "f":
         return array.astype(np.int64)
     if kind == "b":
@@ -77,8 +93,10 @@ class Hashing(HostLayer):
         output_mode: "int", "one_hot", "multi_hot" or "count".
         sparse: False; JAX arrays are dense.
 
+    In a compiled model, whose arrays are numbers, the program calls the host for it.
+
     Raises:
-        TypeError: the input is no text and no number, or the layer is part of a model.
+        TypeError: the input is no text and no number.
 
     >>> Hashing(num_bins=3)([["A"], ["B"], ["C"], ["D"], ["E"]]).tolist()
     [[1], [0], [1], [1], [2]]
@@ -108,17 +126,27 @@ class Hashing(HostLayer):
         self.output_mode = output_mode
         self.sparse = refuse_sparse("Hashing", sparse)
 
+    def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
+        check_numbers(self, args[0])
+
     def call(self, inputs: Any) -> Any:
+        if isinstance(inputs, jax.core.Tracer):
+            indices = called_on_host(self, self._indices, inputs.shape, inputs)
+            return encode_traced(indices, self.output_mode, self.num_bins, self._result_dtype())
+        return encode(self._indices(inputs), self.output_mode, self.num_bins, self.dtype)
+
+    def _result_dtype(self) -> Any:
+        return jax.dtypes.canonicalize_dtype(self.dtype)
+
+    def _indices(self, inputs: Any) -> np.ndarray:
         values = categories(inputs, "Hashing")
         if self.mask_value is None or self.num_bins == 1:
-            indices = bins_of(values, self.num_bins, self.salt)
-        else:
-            mask = self.mask_value
-            if values.dtype.kind == "S" and isinstance(mask, str):
-                mask = mask.encode()
-            indices = bins_of(values, self.num_bins - 1, self.salt) + 1
-            indices = np.where(np.asarray(values == mask, bool), 0, indices)
-        return encode(indices, self.output_mode, self.num_bins, self.dtype)
+            return bins_of(values, self.num_bins, self.salt)
+        mask = self.mask_value
+        if values.dtype.kind == "S" and isinstance(mask, str):
+            mask = mask.encode()
+        indices = bins_of(values, self.num_bins - 1, self.salt) + 1
+        return np.where(np.asarray(values == mask, bool), 0, indices)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return encoded_shape(input_shape, self.output_mode, self.num_bins)
@@ -144,9 +172,11 @@ class HashedCrossing(HostLayer):
         output_mode: "int" or "one_hot".
         sparse: False; JAX arrays are dense.
 
+    In a compiled model, whose arrays are numbers, the program calls the host for it.
+
     Raises:
         ValueError: fewer than two inputs, or inputs of different shapes, or of more than
-            one value in each sample.
+            one value in each sample, or numbers that are no integers.
 
     >>> crossed = HashedCrossing(5)((["A", "B", "A"], [101, 101, 101]))
     >>> crossed.tolist()
@@ -170,12 +200,32 @@ class HashedCrossing(HostLayer):
         self.output_mode = output_mode
         self.sparse = refuse_sparse("HashedCrossing", sparse)
 
+    def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
+        columns = args[0] if isinstance(args[0], (list, tuple)) else args[:1]
+        for column in columns:
+            check_numbers(self, column)
+            if "int" not in str(column.dtype):
+                categories(np.zeros(1, column.dtype), "HashedCrossing")
+
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, (list, tuple)) or len(inputs) < 2:
             raise errors.invalid(
                 "HashedCrossing", "the input", "a list or tuple of at least two", inputs
             )
+        dtype = self.dtype if self.output_mode == "int" else self.compute_dtype
+        if any(isinstance(column, jax.core.Tracer) for column in inputs):
+            columns = [jnp.asarray(column) for column in inputs]
+            shape = self._shape(columns)
+            indices = called_on_host(
+                self, lambda *parts: self._indices(parts, shape), shape, *columns
+            )
+            dtype = jax.dtypes.canonicalize_dtype(dtype)
+            return encode_traced(indices, self.output_mode, self.num_bins, dtype)
         columns = [categories(column, "HashedCrossing") for column in inputs]
+        indices = self._indices(columns, self._shape(columns))
+        return encode(indices, self.output_mode, self.num_bins, dtype)
+
+    def _shape(self, columns: Sequence[Any]) -> tuple[int, ...]:
         shapes = {column.shape for column in columns}
         shape = columns[0].shape
         if len(shapes) > 1 or len(shape) > 2 or (len(shape) == 2 and shape[1] != 1):
@@ -183,12 +233,12 @@ class HashedCrossing(HostLayer):
                 "HashedCrossing", "the shape of every input",
                 "(), (batch,) or (batch, 1), the same for all", [c.shape for c in columns],
             )  # fmt: skip
-        crossed = [
-            self._cross(row) for row in zip(*(c.ravel().tolist() for c in columns), strict=True)
-        ]
-        indices = np.array(crossed, dtype=np.int64).reshape(shape)
-        dtype = self.dtype if self.output_mode == "int" else self.compute_dtype
-        return encode(indices, self.output_mode, self.num_bins, dtype)
+        return shape
+
+    def _indices(self, columns: Sequence[Any], shape: tuple[int, ...]) -> np.ndarray:
+        values = [np.asarray(column).ravel().tolist() for column in columns]
+        crossed = [self._cross(row) for row in zip(*values, strict=True)]
+        return np.array(crossed, dtype=np.int64).reshape(shape)
 
     def _cross(self, row: tuple[Any, ...]) -> int:
         result = _CROSSING_KEY

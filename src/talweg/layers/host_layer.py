@@ -1,5 +1,6 @@
 """HostLayer: a layer that works on strings, outside compiled programs."""
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import errors
+from talweg.core.compilation import leaves_here
 from talweg.layers.base import Layer
 from talweg.ops.keras_tensor import KerasTensor
 
@@ -20,7 +22,8 @@ class HostLayer(Layer):
     `__getitem__` of a PyDataset, or in the `map` of a pipeline.
 
     Raises:
-        TypeError: the layer is called inside a model, where arrays are traced.
+        TypeError: the layer is called inside a model, where arrays are traced, and does not
+            provide for that.
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -49,6 +52,39 @@ class HostLayer(Layer):
 
     def build_from_config(self, config: dict[str, Any]) -> None:
         self.build(None)
+
+
+def called_on_host(
+    layer: HostLayer, function: Callable[..., Any], shape: tuple[int, ...], *arrays: Any
+) -> Any:
+    """int32 numbers of a shape that a compiled program asks of a NumPy function.
+
+    Args:
+        layer: who asks.
+        function: from the arrays to integers, without `jax` in it: a program that waits for the
+            host must not be waited for.
+        shape: of the result.
+        arrays: what the function is given.
+
+    Raises:
+        TypeError: the program is to be carried elsewhere.
+    """
+    if leaves_here():
+        HostLayer._check_traceable(layer, *arrays)
+    return jax.pure_callback(
+        lambda *parts: np.asarray(function(*map(np.asarray, parts)), np.int32),
+        jax.ShapeDtypeStruct(shape, np.int32), *arrays, vmap_method="sequential",
+    )  # fmt: skip
+
+
+def check_numbers(layer: HostLayer, inputs: Any) -> None:
+    """Refuse text as the input of a layer of a model, and let numbers pass.
+
+    Raises:
+        TypeError: the input is text.
+    """
+    if str(inputs.dtype) == "string":
+        HostLayer._check_traceable(layer, inputs)
 
 
 def strings(value: Any, owner: str, encoding: str = "utf-8") -> np.ndarray:
@@ -97,6 +133,8 @@ def encode(indices: np.ndarray, mode: str, depth: int, dtype: Any) -> jax.Array:
 
 def encode_traced(indices: Any, mode: str, depth: int, dtype: Any, weights: Any = None) -> Any:
     """The same with jax.numpy; `weights` replace the ones that "count" adds up."""
+    if mode == "int":
+        return indices.astype(dtype)
     return _encoded(jnp, indices, mode, depth, weights).astype(dtype)
 
 

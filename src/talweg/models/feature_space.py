@@ -1,7 +1,7 @@
 """FeatureSpace: a table of numbers and texts as vectors, by one specification."""
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import jax
@@ -10,10 +10,10 @@ import numpy as np
 
 from talweg.core import errors
 from talweg.core.serialization import Catalog, deserialize_keras_object, serialize_keras_object
-from talweg.layers import Discretization, HashedCrossing, Input
+from talweg.layers import CategoryEncoding, Discretization, HashedCrossing, Input
 from talweg.layers.arguments import choice
 from talweg.layers.host_layer import HostLayer, encode
-from talweg.models.features import Cross, Feature, Kinds, build_config
+from talweg.models.features import Cross, Feature, Joined, Kinds, build_config, column_of, table_of
 from talweg.models.files import save_model
 from talweg.ops.keras_tensor import KerasTensor, Node
 
@@ -137,9 +137,9 @@ class FeatureSpace(Kinds, HostLayer):
             ValueError: a column is missing.
             TypeError: the data is none of these.
         """
-        table = _table(dataset)
+        table = table_of(dataset)
         for name in self._learners():
-            self.preprocessors[name].adapt(_column(table, name, self.features[name]))
+            self.preprocessors[name].adapt(column_of(table, name, self.features[name]))
         self._is_adapted = True
         self._encoded = None
 
@@ -155,9 +155,13 @@ class FeatureSpace(Kinds, HostLayer):
     def get_encoded_features(self) -> Any:
         """The encoded table as symbolic tensors: begin a model with it.
 
-        The model takes what the space returns. One that takes the columns themselves is
-        refused when it is called, since a compiled program holds no text.
+        The model takes what the space returns. One that takes the columns themselves, from
+        `get_inputs()`, is made of the columns' layers; where a column is text it is refused
+        when it is called, since a compiled program holds no text.
         """
+        text = any(feature.dtype == "string" for feature in self.features.values())
+        if self._encoded is None and not text:
+            self._encoded = self._graph()
         if self._encoded is None:
             rows = {
                 name: np.zeros((1, 1), feature.dtype) if feature.dtype != "string" else [[""]]
@@ -169,19 +173,34 @@ class FeatureSpace(Kinds, HostLayer):
             self._encoded = Node(self, (self.get_inputs(),), {}, symbolic).outputs
         return self._encoded
 
+    def _graph(self) -> Any:
+        """The layers of the columns, one after the other, on symbolic inputs."""
+        self._check_adapted()
+        columns = {name: self.preprocessors[name](x) for name, x in self.get_inputs().items()}
+        crossed = {
+            cross.name: self.crossers[cross.name]([columns[name] for name in cross.feature_names])
+            for cross in self.crosses
+        }
+        parts = {}
+        for group in (columns, crossed):
+            for name in sorted(group):
+                count = self._categories(name)
+                hot = (lambda part: part) if count is None else CategoryEncoding(count)
+                parts[name] = hot(group[name])
+        if self.output_mode == "dict":
+            return parts
+        self._check_joinable(parts)
+        return Joined()(list(parts.values()))
+
     # -- the call ------------------------------------------------------------------------
 
     def call(self, data: Any) -> Any:
-        if not self._is_adapted:
-            raise errors.invalid(
-                f"FeatureSpace {self.name!r}", "the space", "adapted", "one that has seen no data",
-                "Call adapt(data) first.",
-            )  # fmt: skip
-        table = _table(data)
+        self._check_adapted()
+        table = table_of(data)
         single = all(np.ndim(table[name]) == 0 for name in self.features if name in table)
         # On the host to the end: compiling a small program for each step costs more.
         encoded = {
-            name: np.asarray(self.preprocessors[name](_column(table, name, feature)))
+            name: np.asarray(self.preprocessors[name](column_of(table, name, feature)))
             for name, feature in self.features.items()
         }
         crossed = {
@@ -196,19 +215,35 @@ class FeatureSpace(Kinds, HostLayer):
             parts = {name: part[0] for name, part in parts.items()}
         if self.output_mode == "dict":
             return {name: jnp.asarray(part) for name, part in parts.items()}
+        self._check_joinable(parts)
+        return jnp.asarray(np.concatenate(list(parts.values()), axis=-1))
+
+    def _check_adapted(self) -> None:
+        if not self._is_adapted:
+            raise errors.invalid(
+                f"FeatureSpace {self.name!r}", "the space", "adapted", "one that has seen no data",
+                "Call adapt(data) first.",
+            )  # fmt: skip
+
+    def _check_joinable(self, parts: Mapping[str, Any]) -> None:
         for name, part in parts.items():
             if not jnp.issubdtype(part.dtype, jnp.floating):
                 raise errors.invalid(
                     f"Feature {name!r}", "output_mode", "'one_hot' where columns are joined",
                     "int", "Or make the space with output_mode='dict'.",
                 )  # fmt: skip
-        return jnp.asarray(np.concatenate(list(parts.values()), axis=-1))
 
-    def _encode(self, name: str, part: np.ndarray) -> np.ndarray:
+    def _categories(self, name: str) -> int | None:
+        """Of how many categories a column or cross is one-hot; None where it is not."""
         spec = self.features.get(name) or next(c for c in self.crosses if c.name == name)
         if spec.output_mode != "one_hot":
+            return None
+        return spec.crossing_dim if isinstance(spec, Cross) else spec.cardinality(name)
+
+    def _encode(self, name: str, part: np.ndarray) -> np.ndarray:
+        count = self._categories(name)
+        if count is None:
             return part
-        count = spec.crossing_dim if isinstance(spec, Cross) else spec.cardinality(name)
         if part.size and not 0 <= part.min() <= part.max() < count:
             raise errors.invalid(f"Feature {name!r}", "every category", f"in 0 … {count - 1}", part)
         return np.asarray(encode(part, "multi_hot", count, "float32"))
@@ -248,32 +283,3 @@ class FeatureSpace(Kinds, HostLayer):
 
 
 _catalog = Catalog("feature space", globals(), HostLayer, module="keras.utils")
-
-
-def _table(data: Any) -> Mapping[str, Any]:
-    """Columns by name, from a dict, a table, or batches of them."""
-    if isinstance(data, Mapping):
-        return data
-    if hasattr(data, "columns"):
-        return {str(name): data[name] for name in data.columns}
-    if isinstance(data, Iterable) and not isinstance(data, (str, bytes, np.ndarray)):
-        parts = [_table(batch[0] if isinstance(batch, tuple) else batch) for batch in data]
-        if parts:
-            return {
-                name: np.concatenate([np.atleast_1d(np.asarray(part[name])) for part in parts])
-                for name in parts[0]
-            }
-    raise errors.wrong_type(
-        "FeatureSpace", "the data", "a dict of columns, a DataFrame, or batches of them", data
-    )
-
-
-def _column(table: Mapping[str, Any], name: str, feature: Feature) -> Any:
-    """A column as (rows, 1), in the type of its feature."""
-    if name not in table:
-        raise errors.invalid("FeatureSpace", "the data", f"one with {name!r}", sorted(table))
-    values = np.asarray(table[name])
-    if feature.dtype.startswith("float"):
-        values = values.astype("float32")
-    values = values.reshape(1, 1) if values.ndim == 0 else values
-    return values[:, None] if values.ndim == 1 else values

@@ -1,7 +1,10 @@
 """The columns of a table, each with the layer that makes numbers of it; for `FeatureSpace`."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
 
 from talweg.core import errors, names
 from talweg.core.serialization import Catalog, deserialize_keras_object, serialize_keras_object
@@ -138,6 +141,22 @@ class Unchanged(Layer):
         return inputs
 
 
+class Joined(Layer):
+    """Columns side by side; files know the layer as TFDConcat."""
+
+    recorded_as = (_MODULE, "TFDConcat")
+
+    def __init__(self, axis: int = -1, **kwargs: Any):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def call(self, inputs: Any) -> Any:
+        return jnp.concatenate(inputs, axis=self.axis)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "axis": self.axis}
+
+
 def _named(kind: str, name: str | None) -> dict[str, str]:
     return {"name": f"{name or names.auto_name(kind)}_preprocessor"}
 
@@ -230,7 +249,37 @@ class Kinds:
         return Feature("int32", Hashing(num_bins, **_named("integer_hashed", name)), output_mode)
 
 
+def table_of(data: Any) -> Mapping[str, Any]:
+    """Columns by name, from a dict, a table, or batches of them."""
+    if isinstance(data, Mapping):
+        return data
+    if hasattr(data, "columns"):
+        return {str(name): data[name] for name in data.columns}
+    if isinstance(data, Iterable) and not isinstance(data, (str, bytes, np.ndarray)):
+        parts = [table_of(batch[0] if isinstance(batch, tuple) else batch) for batch in data]
+        if parts:
+            return {
+                name: np.concatenate([np.atleast_1d(np.asarray(part[name])) for part in parts])
+                for name in parts[0]
+            }
+    raise errors.wrong_type(
+        "FeatureSpace", "the data", "a dict of columns, a DataFrame, or batches of them", data
+    )
+
+
+def column_of(table: Mapping[str, Any], name: str, feature: Feature) -> Any:
+    """A column as (rows, 1), in the type of its feature."""
+    if name not in table:
+        raise errors.invalid("FeatureSpace", "the data", f"one with {name!r}", sorted(table))
+    values = np.asarray(table[name])
+    if feature.dtype.startswith("float"):
+        values = values.astype("float32")
+    values = values.reshape(1, 1) if values.ndim == 0 else values
+    return values[:, None] if values.ndim == 1 else values
+
+
 TFDIdentity = Unchanged
-__all__ = ["Cross", "Feature", "TFDIdentity"]
+TFDConcat = Joined
+__all__ = ["Cross", "Feature", "TFDConcat", "TFDIdentity"]
 
 _catalog = Catalog("feature", globals(), object, module="keras.layers.preprocessing.feature_space")
