@@ -130,10 +130,16 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     """`x` divided by its norm along an axis; zeros stay zeros. A JAX array stays one.
 
+    A NumPy array keeps its type of floating numbers; of integers it becomes float64.
+
     >>> normalize([[3.0, 4.0]]).round(1)
     array([[0.6, 0.8]], dtype=float32)
     """
-    array = np.asarray(x, dtype="float32")
+    array = np.asarray(x)
+    if not isinstance(x, np.ndarray):
+        array = array.astype("float32")
+    elif array.dtype.kind != "f":
+        array = array.astype("float64")
     norm = np.linalg.norm(array, ord=order, axis=axis, keepdims=True)
     result = array / np.where(norm == 0, 1, norm)
     return jnp.asarray(result) if isinstance(x, jax.Array) else result

@@ -280,6 +280,32 @@ def test_elements_have_the_methods_of_tensors_and_train(tf):
     assert data.batch(2).element_spec[0].shape == (2, 3)
 
 
+def test_text_is_standardized_as_in_the_guides(tf):
+    def standardized(text):
+        text = tf.strings.regex_replace(tf.strings.lower(text), "<br />", " ")
+        return tf.strings.regex_replace(text, "[!?]", "")
+
+    vectors = layers.TextVectorization(standardize=standardized, output_sequence_length=3)
+    data = tf.data.Dataset.from_tensor_slices((["B b<br />A!", "c?"], [0, 1])).batch(2)
+    vectors.adapt(data.map(lambda text, label: text))
+    assert vectors.get_vocabulary() == ["", "[UNK]", "b", "c", "a"]
+    encoded = data.map(lambda text, label: (vectors(tf.expand_dims(text, -1)), label))
+    assert next(iter(encoded))[0].tolist() == [[2, 2, 4], [3, 0, 0]]
+    assert vectors(tf.constant(["A c"])).tolist() == [[4, 3, 0]]
+
+
+def test_functions_of_text_are_those_of_tensorflow(tf):
+    words = tf.constant([[" Aé ", b"b"]])
+    assert tf.strings.strip(words).numpy().tolist() == [["Aé".encode(), b"b"]]
+    assert tf.strings.upper(words).tolist() == [[" AÉ ", "B"]]
+    assert tf.strings.length(words).tolist() == [[5, 1]]
+    assert tf.strings.length(words, unit="UTF8_CHAR").tolist() == [[4, 1]]
+    assert tf.strings.join([words, "!"], separator="-").tolist() == [[" Aé -!", "b-!"]]
+    assert tf.strings.regex_full_match(words, "b+").tolist() == [[False, True]]
+    assert tf.strings.regex_replace("aaa", "a", "b", replace_global=False).numpy() == b"baa"
+    assert tf.squeeze(tf.reshape(words, (2, 1)), -1).shape == (2,)
+
+
 def test_elements_have_the_types_of_tensorflow(tf):
     Dataset = tf.data.Dataset
     kinds = [x.dtype for x in next(iter(Dataset.from_tensor_slices(([1], [1.0], [[True]]))))]

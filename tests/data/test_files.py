@@ -255,12 +255,61 @@ def test_folder_of_pictures_is_read(tmp_path, mode):
     np.testing.assert_array_equal(first(channels)[0], x.transpose(0, 3, 1, 2))
 
 
-@pytest.mark.parametrize("method", ["bilinear", "nearest"])
+@pytest.mark.parametrize("method", ["bilinear", "nearest", "bicubic", "lanczos3", "lanczos5"])
 def test_resized_is_what_keras_computes(method):
     image = np.random.default_rng(0).random((7, 5, 3)).astype("float32")
     for size in ((3, 9), (14, 2), (7, 5)):
         theirs = keras.ops.image.resize(image, size, interpolation=method)
-        np.testing.assert_allclose(resized(image, size, method), theirs, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(resized(image, size, method), theirs, rtol=1e-5, atol=1e-5)
+
+
+# Of tf.image.resize, TensorFlow 2.21, which Keras's data sets call.
+@pytest.mark.parametrize(
+    ("method", "down", "up"),
+    [
+        ("area", [4.0, 4.0, 3.4], [0.0, 6.0, 8.8, 4.0, -0.8, 1.6, 7.0]),
+        (
+            "mitchellcubic",
+            [3.25896, 4.0, 4.05378],
+            [0.0, 5.81078, 8.73923, 4.0, -0.71088, 1.74918, 7.0],
+        ),
+        (
+            "gaussian",
+            [3.39244, 4.0, 3.94681],
+            [0.71, 5.686, 7.97086, 4.0, -0.00027, 1.89083, 6.361],
+        ),
+    ],
+)
+def test_resized_is_what_tensorflow_computes(method, down, up):
+    row = np.array([0.0, 10.0, 4.0, -2.0, 7.0])[:, None, None]
+    for values in (down, up):
+        got = resized(row, (len(values), 1), method)
+        np.testing.assert_allclose(got.ravel(), values, rtol=1e-4, atol=1e-4)
+
+
+def test_folder_refuses_what_keras_refuses(tmp_path, capsys):
+    folder = folder_of(tmp_path, picture, ".png", 4)
+    for wrong in (
+        {"color_mode": "cmyk"}, {"image_size": (1, 2, 3)}, {"format": "arrays"},
+        {"interpolation": "cubic"}, {"label_mode": "one"}, {"batch_size": 0},
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=r"image_dataset_from_directory|dataset:|nknown"):
+            utils.image_dataset_from_directory(folder, verbose=False, **wrong)
+    with pytest.raises(FileNotFoundError, match="existing folder"):
+        utils.text_dataset_from_directory(tmp_path / "none")
+    utils.image_dataset_from_directory(folder, validation_split=0.25, subset="both", seed=1)
+    said = capsys.readouterr().out
+    assert "Using 6 files for training.\nUsing 2 files for validation.\n" in said
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int64", None])
+def test_normalize_has_the_values_and_types_of_keras(dtype):
+    x = [[3.0, 4.0], [0.0, 0.0]]
+    x = x if dtype is None else np.array(x, dtype)
+    for order in (1, 2):
+        mine, theirs = utils.normalize(x, order=order), keras.utils.normalize(x, order=order)
+        np.testing.assert_allclose(mine, theirs, rtol=1e-3)
+        assert mine.dtype == theirs.dtype
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])

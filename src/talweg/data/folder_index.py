@@ -31,7 +31,7 @@ def indexed(
     """Files, the numbers of their classes, and the classes' names."""
     root = os.fspath(directory)
     if not os.path.isdir(root):
-        raise errors.invalid(owner, "directory", "an existing folder", root)
+        raise FileNotFoundError(f"{owner}: directory must be an existing folder, got {root!r}.")
     if labels != "inferred" if isinstance(labels, str) else False:
         raise errors.invalid(owner, "labels", "'inferred', None or a list", labels)
     if labels is None or not isinstance(labels, str):

@@ -9,7 +9,7 @@ import numpy as np
 from talweg.core import config, errors
 from talweg.data.dataset import Dataset
 from talweg.data.folder_index import check_split, indexed
-from talweg.data.pictures import load_img, resized
+from talweg.data.pictures import METHODS, load_img, resized
 from talweg.data.samples import numbered
 
 _PICTURES = (".bmp", ".gif", ".jpeg", ".jpg", ".png")
@@ -49,7 +49,8 @@ def image_dataset_from_directory(
         seed: of that order.
         validation_split: the fraction at the end that is kept apart.
         subset: "training", "validation" or "both".
-        interpolation: "bilinear" or "nearest".
+        interpolation: "bilinear", "nearest", "area", "bicubic", "mitchellcubic", "lanczos3",
+            "lanczos5" or "gaussian", without smoothing.
         follow_links: whether linked folders are entered.
         crop_to_aspect_ratio, pad_to_aspect_ratio: keep the sides' ratio, by cutting or
             by black borders.
@@ -62,8 +63,14 @@ def image_dataset_from_directory(
     """
     owner = "image_dataset_from_directory"
     size = (image_size, image_size) if isinstance(image_size, int) else tuple(image_size)
-    if interpolation not in ("bilinear", "nearest"):
-        raise errors.invalid(owner, "interpolation", "'bilinear' or 'nearest'", interpolation)
+    if len(size) != 2:
+        raise errors.invalid(owner, "image_size", "(height, width)", image_size)
+    interpolation = interpolation.lower()
+    if interpolation not in METHODS:
+        raise errors.unknown("interpolation", interpolation, METHODS)
+    if color_mode not in ("rgb", "rgba", "grayscale"):
+        raise errors.unknown("color_mode", color_mode, ("rgb", "rgba", "grayscale"))
+    _check_format(owner, format)
     if crop_to_aspect_ratio and pad_to_aspect_ratio:
         raise errors.invalid(owner, "crop_to_aspect_ratio", "False where it is padded", True)
     first = (data_format or config.image_data_format()) == "channels_first"
@@ -83,6 +90,11 @@ def image_dataset_from_directory(
         owner, directory, labels, label_mode, class_names, batch_size, shuffle, seed,
         validation_split, subset, follow_links, verbose, _PICTURES, read, np.stack,
     )  # fmt: skip
+
+
+def _check_format(owner: str, format: str) -> None:
+    if format not in ("tf", "grain"):
+        raise errors.invalid(owner, "format", "'tf' or 'grain'", format)
 
 
 def _cut(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
@@ -126,6 +138,8 @@ def text_dataset_from_directory(
         max_length: characters of each text that are kept.
         validation_split, subset, follow_links, format, verbose: the same.
     """
+
+    _check_format("text_dataset_from_directory", format)
 
     def read(path: str) -> str:
         with open(path, encoding="utf-8", newline="") as file:
@@ -179,10 +193,11 @@ def audio_dataset_from_directory(
     def read(path: str) -> np.ndarray:
         return read_wav(path, sampling_rate)
 
-    return _dataset(
+    made = _dataset(
         owner, directory, labels, label_mode, class_names, batch_size, shuffle, seed,
         validation_split, subset, follow_links, verbose, (".wav",), read, join,
     )  # fmt: skip
+    return tuple(made) if subset == "both" else made  # as Keras has it, of sounds only
 
 
 def read_wav(path: str, sampling_rate: int | None = None) -> np.ndarray:
@@ -262,6 +277,10 @@ def _dataset(
     if not validation_split:
         return part(slice(None), shuffle)
     kept = len(paths) - int(validation_split * len(paths))
+    if verbose:
+        counts = {"training": kept, "validation": len(paths) - kept}
+        for name in counts if subset == "both" else [str(subset)]:
+            print(f"Using {counts[name]} files for {name}.")
     parts = {"training": (slice(kept), shuffle), "validation": (slice(kept, None), shuffle)}
     if subset == "both":
         return [part(*parts["training"]), part(parts["validation"][0], False)]

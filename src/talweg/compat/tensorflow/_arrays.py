@@ -9,18 +9,34 @@ import numpy as np
 
 from talweg import ops
 from talweg.core.errors import invalid
+from talweg.data.elements import worn
 
 
 def convert_to_tensor(
     value: Any, dtype: Any = None, dtype_hint: Any = None, name: Any = None
 ) -> Any:
     """A tensor from numbers, lists, arrays and variables."""
-    return ops.convert_to_tensor(value, dtype)
+    return text_of(value) if is_text(value) else ops.convert_to_tensor(value, dtype)
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value is text or an array or list of texts, which stay on the host."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and is_text(value[0])
+    kind = getattr(value, "dtype", None)
+    return isinstance(value, (str, bytes)) or getattr(kind, "kind", "") in ("O", "U", "S", "T")
+
+
+def text_of(value: Any) -> Any:
+    """Texts as an array that has the methods of a tensor."""
+    array = np.asarray(value)
+    return worn(array if array.dtype.kind in "US" and array.ndim == 0 else array.astype(object))
 
 
 def reshape(tensor: Any, shape: Sequence[int], name: Any = None) -> Any:
     """The same entries in another shape; one size may be -1."""
-    return ops.reshape(tensor, tuple(int(size) for size in shape))
+    sizes = tuple(int(size) for size in shape)
+    return text_of(tensor).reshape(sizes) if is_text(tensor) else ops.reshape(tensor, sizes)
 
 
 def concat(values: Sequence[Any], axis: int, name: Any = None) -> Any:
@@ -71,12 +87,14 @@ def transpose(a: Any, perm: Any = None, conjugate: bool = False, name: Any = Non
 
 def expand_dims(input: Any, axis: int, name: Any = None) -> Any:
     """A new axis of size 1."""
+    if is_text(input):
+        return worn(np.expand_dims(text_of(input), axis))
     return ops.expand_dims(input, axis)
 
 
 def squeeze(input: Any, axis: Any = None, name: Any = None) -> Any:
     """Without its axes of size 1."""
-    return ops.squeeze(input, axis)
+    return text_of(input).squeeze(axis) if is_text(input) else ops.squeeze(input, axis)
 
 
 def reverse(tensor: Any, axis: Any, name: Any = None) -> Any:
