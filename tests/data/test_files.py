@@ -127,6 +127,8 @@ def test_parts_of_a_data_set_are_data_sets():
         left.shuffle(3).batch(2).cache().prefetch(1), validation_data=right.batch(2), verbose=0
     )
     assert np.isfinite(history.history["val_loss"][0])
+    with pytest.raises(ValueError, match=r"data\.batch\(32\)"):
+        model.fit(left, verbose=0)
 
 
 def test_data_sets_of_windows_have_the_methods_of_tf_data():

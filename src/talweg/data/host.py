@@ -161,7 +161,10 @@ def check_rows(x: Any, y: Any, weight: Any) -> int:
     for what, tree in (("x", x), ("y", y), ("sample_weight", weight)):
         for leaf in jax.tree.leaves(tree):
             if leaf.ndim == 0:
-                raise errors.invalid(what, "the data", "an array with rows", leaf)
+                raise errors.invalid(
+                    what, "the data", "an array with rows", leaf,
+                    "Of a data set of single samples make batches: data.batch(32).",
+                )  # fmt: skip
             counts.setdefault(what, int(leaf.shape[0]))
             if leaf.shape[0] != counts[what]:
                 raise errors.invalid(what, "its arrays", "of equal length", leaf.shape[0])
