@@ -187,6 +187,15 @@ def test_layers_become_the_operators_of_onnx_and_runtimes_do_not_complain(tmp_pa
     assert operators.count("Loop") == 1
 
 
+@pytest.mark.parametrize(("opset", "version"), [(20, 9), (21, 10), (23, 10)])
+def test_a_file_says_the_oldest_format_that_has_its_operations(opset, version, tmp_path):
+    # onnxruntime 1.17 has all operations of 20, and refuses files of format 10.
+    onnx = pytest.importorskip("onnx")
+    small().export(tmp_path / "m.onnx", opset_version=opset, verbose=False)
+    proto = onnx.load(tmp_path / "m.onnx")
+    assert (proto.opset_import[0].version, proto.ir_version) == (opset, version)
+
+
 # -- refusals ------------------------------------------------------------------------------
 
 

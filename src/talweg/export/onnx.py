@@ -55,6 +55,7 @@ def write(
                     input_names=[entry.name for entry in forward.inputs],
                 )  # fmt: skip
             _drop_unused(proto.graph)
+            _date_back(proto)
             content = proto.SerializeToString()
         except Exception as error:
             raise _refusal(forward, f"jax2onnx says: {error}") from error
@@ -115,6 +116,16 @@ def _drop_unused(graph: Any) -> set[str]:
     del graph.initializer[:]
     graph.initializer.extend(kept)
     return used
+
+
+def _date_back(proto: Any) -> None:
+    """Give the file the oldest version of the format that has its operations.
+
+    jax2onnx writes version 10 for all, which a runtime that knows the operations may refuse.
+    """
+    helper = errors.extra("onnx.helper", "export", "export to ONNX")
+    needed = helper.find_min_ir_version_for(list(proto.opset_import), ignore_unknown=True)
+    proto.ir_version = min(proto.ir_version, needed)
 
 
 def _session(content: bytes, forward: Forward) -> Callable[[Sequence[np.ndarray]], Any]:
