@@ -1,6 +1,7 @@
 """`talweg compare`: a table in, an answer out, and clear words for what cannot be compared."""
 
 import gzip
+from pathlib import Path
 
 import numpy as np
 import pandas
@@ -49,8 +50,10 @@ def test_a_regression_is_scored_in_deviations_of_its_target(people, tmp_path, ca
     assert run(path, "--target", "weight", "--monitor", "val_mae", "--quiet", *FAST) == 0
     out = capsys.readouterr().out
     assert "a regression" in out
-    assert "standard deviations" in out
+    assert "in standard deviations" in out
     assert "val_mae" in out
+    assert run(path, "--target", "weight", "--quiet", *FAST) == 0
+    assert "in variances" in capsys.readouterr().out
 
 
 def test_a_part_of_the_rows_is_enough_for_a_first_look(people, tmp_path, capsys):
@@ -58,6 +61,29 @@ def test_a_part_of_the_rows_is_enough_for_a_first_look(people, tmp_path, capsys)
     people.to_csv(path, index=False)
     assert run(path, "--target", "income", "--rows", "60", "--quiet", *FAST) == 0
     assert "60 of 120 rows" in capsys.readouterr().out
+
+
+def test_more_rows_than_there_are_is_all_of_them(people, tmp_path, capsys):
+    path = tmp_path / "people.csv"
+    people.to_csv(path, index=False)
+    said = []
+    for arguments in ([], ["--rows", "500"]):
+        assert run(path, "--target", "income", "--quiet", *arguments, *FAST) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "random part" not in said[1]
+
+
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="has no folder that nobody can write to")
+def test_a_report_that_could_not_be_written_is_refused_before_the_training(
+    people, tmp_path, capsys
+):
+    path = tmp_path / "people.csv"
+    people.to_csv(path, index=False)
+    assert run(path, "--target", "income", "--report", "/proc/report.html", *FAST) == 1
+    out, said = capsys.readouterr()
+    assert "--report must be in a folder that can be written to, got '/proc/report.html'" in said
+    assert not out
 
 
 @pytest.mark.parametrize(
@@ -76,6 +102,8 @@ def test_a_part_of_the_rows_is_enough_for_a_first_look(people, tmp_path, capsys)
         (lambda table: table, ["--target", "income", "--optimizers", "adma"], "adam"),
         (lambda table: table, ["--target", "income", "--rows", "0"], "--rows"),
         (lambda table: table, ["--target", "income", "--report", "/no/such/r.html"], "--report"),
+        (lambda table: table, ["--target", "income", "--report", "."], "It is a folder."),
+        (lambda table: table, ["--target", "income", "--seed", "-1"], "not be negative, got -1"),
     ],
 )
 def test_what_cannot_be_compared_is_said_in_one_line(

@@ -349,15 +349,17 @@ REFUSED = {
     "header only": (b"x,y\n", "at least one row, got a header without rows"),
     "missing column": (b"x,why\n1,a\n2,b\n", r"Unknown column 'y'\. "),
     "constant target": (b"x,y\n1,a\n2,a\n", "'y' must vary, got 'a' in all 2 rows"),
+    "constant number": (b"x,y\n1,7\n2,7\n", "'y' must vary, got 7 in all 2 rows"),
     "one row per class": (b"x,y\n1,a\n2,b\n3,c\n", "one row per class: 3 labels in 3 rows"),
     "a lonely class": (b"x,y\n1,a\n2,b\n3,b\n", "at least two rows, got a single one of 'a'"),
     "no feature": (b"x,y\n1,a\n1,b\n1,a\n1,b\n", "at least one feature column.*x is left out"),
-    "target alone": (b"y\na\nb\na\nb\n", "at least one feature column"),
+    "target alone": (b"y\na\nb\na\nb\n", r"at least one feature column.*got none\.$"),
     "duplicate names": (b"x,x ,y\n1,2,a\n1,3,b\n", "'x' more than once"),
     "missing target": (b"x,y\n1,?\n2,\n", "every value of the target 'y' is missing"),
     "too many fields": (b"x,y\n1,a\n2,b,3\n", r"at most 2 fields.*line 3, saw 3.*Quote"),
     "too many fields at once": (b"x,y\n1,a,3\n2,b,3\n", r"at most 2 fields"),
     "latin-1": (b"x,y\n1,a\n2,\xe9\n", "UTF-8 text, got the byte 0xe9 in line 3.*iconv"),
+    "utf-16": ("x,y\n1,a\n".encode("utf-16"), "got UTF-16.*iconv -f utf-16"),
     "binary": (b"x,y\n1,\x00\n", "zero byte"),
     "excel": (b"PK\x03\x04abc", "Excel.*Export it as CSV"),
     "broken gzip": (gzip.compress(b"x,y\n1,2\n" * 99)[:-20], "intact gzip"),
@@ -395,6 +397,15 @@ def test_text_is_no_target_of_a_regression_and_a_task_must_be_known(read):
 def test_a_target_that_is_constant_in_float32_is_refused(read):
     with pytest.raises(ValueError, match="must vary in float32"):
         read("x,y\n1,1000000000.1\n2,1000000000.2\n3,1000000000.3\n")
+
+
+def test_dates_kept_as_text_in_parquet_are_dates_as_in_csv(read):
+    frame = pd.DataFrame(
+        {"day": ["2024-01-01", None, "2024-03-05", "2024-04-01"], "y": ["a", "b", "a", "b"]}
+    )
+    from_parquet, from_csv = read(frame), read(csv_of(frame))
+    assert "day is a date" in " ".join(from_parquet.notes)
+    pd.testing.assert_frame_equal(from_parquet.features, from_csv.features)
 
 
 def test_duplicated_names_in_parquet_are_refused(tmp_path):

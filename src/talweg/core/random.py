@@ -88,7 +88,10 @@ def draw_seed() -> int:
 
 def host_generator(*seed: int) -> np.random.Generator:
     """A NumPy generator whose bits depend on the integers given and on nothing else."""
-    return np.random.default_rng([int(part) for part in seed])
+    parts = [int(part) for part in seed]
+    if min(parts, default=0) < 0:
+        raise ValueError(f"A seed must not be negative, got {min(parts)}. Choose one from 0 on.")
+    return np.random.default_rng(parts)
 
 
 class SeedGenerator:

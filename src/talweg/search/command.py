@@ -1,6 +1,7 @@
 """`talweg compare data.csv --target column`: the comparison from the command line."""
 
 import argparse
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -81,6 +82,24 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quiet", action="store_true", help="no progress, only the result")
 
 
+def check_output(command: str, option: str, path: Path | None) -> None:
+    """Refuse a file that could not be written, before the training that it is to tell of."""
+    if path is None:
+        return
+    folder = path.absolute().parent
+    if path.is_dir():
+        raise errors.invalid(command, option, "a file", str(path), "It is a folder.")
+    if not folder.is_dir():
+        raise errors.invalid(command, option, "in a folder that exists", str(path))
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = f"{error.strerror}." if error.strerror else ""
+        expected = "in a folder that can be written to"
+        raise errors.invalid(command, option, expected, str(path), reason) from error
+
+
 class Opened(NamedTuple):
     """A table as a command works on it.
 
@@ -110,7 +129,9 @@ def opened(arguments: argparse.Namespace, console: Any) -> Opened:
     table = read(arguments.data, arguments.target, arguments.task)
     features, target = table.features, table.target
     notes = list(table.notes)
-    if arguments.rows is not None:
+    if arguments.rows is not None and arguments.rows < 1:
+        raise errors.invalid(arguments.command, "--rows", "a positive integer", arguments.rows)
+    if arguments.rows is not None and arguments.rows < len(table):
         features, target = _sampled(table, arguments.rows, arguments.seed)
         notes.append(f"A random part of {len(target):,} of {len(table):,} rows was used.")
     kind = f"{len(table.classes)} classes" if table.classes else "a regression"
@@ -133,14 +154,12 @@ def run(arguments: argparse.Namespace) -> int:
     from talweg.search.leaderboard import table_text
 
     console = Console(highlight=False)
-    if arguments.report is not None and not arguments.report.absolute().parent.is_dir():
-        raise errors.invalid(
-            "compare", "--report", "in a folder that exists", str(arguments.report)
-        )
+    check_output("compare", "--report", arguments.report)
     data = opened(arguments, console)
     table = data.table
     if data.scaled:
-        console.print("- Scores are in standard deviations of the target.")
+        unit = "variances" if arguments.monitor.endswith("loss") else "standard deviations"
+        console.print(f"- Scores are in {unit} of the target.")
     result = compare(
         lambda: table.build(data.width),
         data.features,
@@ -172,7 +191,5 @@ def run(arguments: argparse.Namespace) -> int:
 def _sampled(table: Any, rows: int, seed: int) -> tuple[Any, Any]:
     from talweg.core.random import host_generator
 
-    if rows < 1:
-        raise errors.invalid("compare", "--rows", "a positive integer", rows)
     chosen = host_generator(seed, rows).permutation(len(table))[:rows]
     return table.features.iloc[chosen].reset_index(drop=True), table.target[chosen]

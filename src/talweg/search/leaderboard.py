@@ -98,7 +98,7 @@ def table_text(frame: "pd.DataFrame", width: int, top: int = 10) -> "RichTable |
             f"{row['rank']:>3}  {row['optimizer']} {row['rate']}  {row['score']}  {row['verdict']}"
             for row in rows
         ]
-        return "\n".join(line.rstrip()[: max(width, 20)] for line in [*lines, rest] if line)
+        return "\n".join(_cut(line.rstrip(), max(width, 20)) for line in [*lines, rest] if line)
     from rich.table import Table
     from rich.text import Text
 
@@ -114,6 +114,11 @@ def table_text(frame: "pd.DataFrame", width: int, top: int = 10) -> "RichTable |
         style = "bold green" if row["verdict"] == "best" else "" if row["tied"] else "dim"
         table.add_row(*(Text(str(row[key])) for key in shown), style=style)
     return table
+
+
+def _cut(line: str, width: int) -> str:
+    """With a mark where the end is missing: half a number is another number."""
+    return line if len(line) <= width else line[: width - 1] + "…"
 
 
 # What the tables show, under which heading, how justified.

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from talweg.core import errors
 from talweg.search.candidates import nameable
-from talweg.search.command import add_table_arguments, opened
+from talweg.search.command import add_table_arguments, check_output, opened
 
 if TYPE_CHECKING:
     from talweg.search.rate_result import RateResult
@@ -68,8 +67,7 @@ def run(arguments: argparse.Namespace) -> int:
     from talweg.utils import set_random_seed
 
     console = Console(highlight=False)
-    if arguments.plot is not None and not arguments.plot.absolute().parent.is_dir():
-        raise errors.invalid("find-rate", "--plot", "in a folder that exists", str(arguments.plot))
+    check_output("find-rate", "--plot", arguments.plot)
     data = opened(arguments, console)
     x, y = data.table.transformer().fit_transform(data.features), data.target
     if data.scaled:

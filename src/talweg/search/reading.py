@@ -81,6 +81,9 @@ def refused(path: Path, expected: str, got: str, remedy: str = "") -> ValueError
 
 def _csv(path: Path, content: bytes) -> tuple["pd.DataFrame", list[str]]:
     pandas = errors.extra("pandas", "data", PURPOSE)
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        remedy = "Convert it: iconv -f utf-16 -t utf-8 old.csv > new.csv"
+        raise refused(path, "UTF-8 text", 'UTF-16 (as "Unicode text" of Excel)', remedy)
     try:
         text = content.decode("utf-8-sig").lstrip("\r\n")
     except UnicodeDecodeError as error:
@@ -180,7 +183,14 @@ def _from_text(column: "pd.Series", delimiter: str, notes: list[str]) -> "pd.Ser
                 f"(for example {errors.shown(stray.iloc[0], 30)}) and count as missing."
             )
         return numbers.astype("float64").reindex(column.index)
-    if all(_ISO_DATE.fullmatch(value) for value in kinds):
+    return _dated(column)
+
+
+def _dated(column: "pd.Series") -> "pd.Series":
+    """Clean text as datetimes where every value that is there is an ISO date."""
+    pandas = errors.extra("pandas", "data", PURPOSE)
+    known: Any = column.dropna()
+    if len(known) and all(_ISO_DATE.fullmatch(value) for value in known.unique()):
         dates = pandas.to_datetime(known, format="ISO8601", utc=True, errors="coerce")
         if dates.notna().all():
             return dates.dt.tz_localize(None).reindex(column.index)
@@ -246,7 +256,7 @@ def _from_types(column: "pd.Series") -> "pd.Series | None":
         return column.astype("float64")
     inferred = types.infer_dtype(column, skipna=True)
     if inferred in ("string", "empty"):
-        return _clean(column)
+        return _dated(_clean(column))
     if inferred == "boolean":
         return column.astype("boolean")
     if inferred in ("decimal", "integer", "floating", "mixed-integer-float"):

@@ -176,9 +176,10 @@ def read(path: str | Path, target: str, task: Literal[Task, "auto"] = "auto") ->
         notes.append(f"{missing.sum():,} rows without a value of {target} are left out.")
         frame, labels = frame[~missing], labels[~missing]
     if labels.nunique() == 1:
+        only = errors.shown(targets.label(labels.iloc[0]))
         raise ValueError(
-            f"Table: the target {target!r} must vary, got {errors.shown(labels.iloc[0])} "
-            f"in all {len(labels):,} rows. There is nothing to learn."
+            f"Table: the target {target!r} must vary, got {only} in all {len(labels):,} rows. "
+            "There is nothing to learn."
         )
     kind = targets.guess(labels) if task == "auto" else task
     if kind == "classification":
@@ -201,8 +202,8 @@ def _features(frame: Any, notes: list[str]) -> "pd.DataFrame":
                 columns[part] = column
     if not columns:
         raise ValueError(
-            "Table: at least one feature column must remain beside the target, got none. "
-            + " ".join(notes)
+            "Table: at least one feature column must remain beside the target, got none."
+            + "".join(f" {note}" for note in notes)
         )
     pandas = errors.extra("pandas", "data", PURPOSE)
     features = pandas.DataFrame(columns)

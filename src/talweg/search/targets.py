@@ -46,20 +46,19 @@ def codes(labels: "pd.Series") -> tuple[np.ndarray, tuple[Any, ...]]:
         )
     if counts.min() == 1:
         lonely = kinds[counts == 1]
-        shown = ", ".join(errors.shown(_label(kind), 30) for kind in lonely[:5])
+        shown = ", ".join(errors.shown(label(kind), 30) for kind in lonely[:5])
         raise ValueError(
             f"Table: every class of the target {labels.name!r} must have at least two rows, "
             f"got a single one of {shown}{', …' if len(lonely) > 5 else ''}. It cannot be in "
             "both a training and a validation part: remove the row or merge the class."
         )
-    return found.reshape(-1).astype(np.int32), tuple(_label(kind) for kind in kinds)
+    return found.reshape(-1).astype(np.int32), tuple(label(kind) for kind in kinds)
 
 
-def _label(kind: Any) -> Any:
-    """Whole numbers without the point that missing values gave them."""
-    if isinstance(kind, float) and kind.is_integer():
-        return int(kind)
-    return bool(kind) if isinstance(kind, bool | np.bool_) else kind
+def label(kind: Any) -> Any:
+    """A value as Python's own; whole numbers without the point that missing ones gave them."""
+    kind = kind.item() if isinstance(kind, np.generic) else kind
+    return int(kind) if isinstance(kind, float) and kind.is_integer() else kind
 
 
 def numbers(labels: "pd.Series") -> np.ndarray:
