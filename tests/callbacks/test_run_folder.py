@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import talweg
-from talweg import callbacks, layers
+from talweg import callbacks, cli, layers
 from talweg.callbacks.run_folder import send
 from talweg.core.events import (
     Alarm,
@@ -163,8 +163,28 @@ def test_commands_of_an_earlier_run_are_not_obeyed(tmp_path):
     assert len(history.epoch) == 3
 
 
+def test_the_command_shows_what_the_run_says_to_it(tmp_path, capsys):
+    model, ready = compiled(), threading.Event()
+    stop = callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: ready.set())
+    run = threading.Thread(
+        target=model.fit, args=(X, Y), daemon=True,
+        kwargs={"epochs": 10**6, "verbose": 0, "callbacks": [callbacks.RunFolder(tmp_path), stop]},
+    )  # fmt: skip
+    run.start()
+    assert ready.wait(60)
+    assert cli.main(["set", str(tmp_path), "learning_rate=0.5"]) == 0
+    assert "learning_rate 0.01 → 0.5" in capsys.readouterr().out
+    assert cli.main(["set", str(tmp_path), "lerning_rate=0.5"]) == 1
+    assert "Did you mean 'learning_rate'?" in capsys.readouterr().err
+    assert cli.main(["stop", str(tmp_path)]) == 0
+    assert "the run has ended (stopped)" in capsys.readouterr().out
+    run.join(60)
+    assert cli.main(["set", str(tmp_path), "learning_rate=0.5"]) == 1
+    assert "has ended (stopped): nobody would obey" in capsys.readouterr().err
+
+
 def test_another_process_lowers_the_rate(tmp_path):
-    compiled().fit(X, Y, verbose=0, callbacks=[callbacks.RunFolder(tmp_path)])
+    callbacks.RunFolder(tmp_path).on_event(RunStarted(step=0, epochs=1, steps_per_epoch=1))
     command = [sys.executable, "-m", "talweg", "set", str(tmp_path), "learning_rate=0.5"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     assert "learning_rate" in done.stdout

@@ -184,6 +184,8 @@ def test_hyperparameters_read_as_they_were_given():
     assert optimizer.beta_1 == 0.7
     assert optimizer.get_config()["beta_1"] == 0.7
     assert repr(Adam(3e-4, amsgrad=True)) == "Adam(learning_rate=0.0003, amsgrad=True)"
+    schedule = optimizers.schedules.Linear(0.1, 0.0, 5)
+    assert repr(Adam(schedule)) == f"Adam(learning_rate={schedule!r})"
 
 
 # Keras reads its own variables in a way that NumPy 2 warns of.

@@ -169,6 +169,31 @@ def test_hyperparameters_of_parts_have_names():
             optimizer.set_hyperparameter(name, 0.1)
 
 
+def test_hyperparameters_of_phases_have_names_and_a_wrong_one_is_told_the_right_one():
+    optimizer = Phases([(Adam(1e-3), 2), (SGD(0.1, momentum=0.5), None)])
+    optimizer.set_hyperparameter("1/momentum", 0.25)
+    optimizer.set_hyperparameter("rate_multiplier", 0.5)
+    assert float(optimizer.optimizers[1].momentum) == 0.25
+    assert float(optimizer.rate_multiplier) == 0.5
+    for wrong in ("learning_rate", "2/learning_rate", "1", "1/"):
+        with pytest.raises(ValueError, match=r"Phases .*0/learning_rate, 1/learning_rate, and"):
+            optimizer.set_hyperparameter(wrong, 0.1)
+    with pytest.raises(ValueError, match=r"default/learning_rate, head/[*]/learning_rate, and"):
+        ByPath({"head/*": SGD(0.2)}, default=SGD(0.1)).set_hyperparameter("learning_rate", 0.1)
+
+
+def test_what_a_part_has_not_cannot_be_set_on_it():
+    optimizer = ByPath({"encoder/*": 0.1, "head/*": SGD(0.1)}, default="adam")
+    with pytest.raises(AttributeError, match="lr cannot be set; rate, decay, clip, frozen can"):
+        optimizer["encoder/*"].lr = 0.1
+    with pytest.raises(AttributeError, match=r"part\.optimizer\.learning_rate"):
+        optimizer["head/*"].learning_rate = 0.1
+    with pytest.raises(AttributeError, match="when the part is made"):
+        optimizer["head/*"].optimizer = SGD(0.1)
+    with pytest.raises(TypeError, match="ByPath: parts must be a dict"):
+        ByPath([("encoder/*", 0.1)])
+
+
 def test_a_change_of_a_part_is_an_event(tmp_path):
     optimizer = ByPath({"encoder/*": 0.1}, default=SGD(0.1))
 

@@ -64,6 +64,18 @@ class Part(Declared):
             kind = np.bool_ if isinstance(checked, bool) else np.float32
             self._cells[name] = Variable(np.asarray(checked, kind), trainable=False, name=name)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        # A misspelt factor would be kept, and change nothing.
+        fixed = name == "optimizer" and name in vars(self)
+        if fixed or not (name in self.hypers or name == "optimizer" or name.startswith("_")):
+            remedy = f"Set it on its optimizer: part.optimizer.{name}."
+            if self.__dict__.get("optimizer") is None or fixed:
+                remedy = "An optimizer of its own is given when the part is made."
+            raise AttributeError(
+                f"Part: {name} cannot be set; {', '.join(self.hypers)} can. {remedy}"
+            )
+        super().__setattr__(name, value)
+
     def hyper_state(self) -> dict[str, Any]:
         """The factors as arrays, read from their cells."""
         return {name: cell.value for name, cell in self._cells.items()}
@@ -104,6 +116,8 @@ class ByPath(Several):
     """
 
     def __init__(self, parts: Mapping[Pattern, Any], default: Any = "adam", **kwargs: Any):
+        if not isinstance(parts, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise errors.wrong_type("ByPath", "parts", 'a dict, as {"encoder/*": 0.1}', parts)
         self._parts_by_pattern = {key: _part(key, value) for key, value in parts.items()}
         self._default = optimizer_from(default)
         own = [p.optimizer for p in self._parts_by_pattern.values() if p.optimizer is not None]
@@ -145,11 +159,10 @@ class ByPath(Several):
     def set_hyperparameter(self, name: str, value: Any) -> None:
         """Set "encoder/*/rate", "default/learning_rate" and the like by name."""
         label, _, own = name.rpartition("/")
+        labels = {_label(pattern): part for pattern, part in self._parts_by_pattern.items()}
         if not label:
             super().set_hyperparameter(name, value)
-            return
-        labels = {_label(pattern): part for pattern, part in self._parts_by_pattern.items()}
-        if label == "default":
+        elif label == "default":
             self._default.set_hyperparameter(own, value)
         elif label not in labels:
             raise errors.unknown("part", label, ["default", *labels])

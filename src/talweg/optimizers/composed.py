@@ -355,8 +355,28 @@ class Several(Composed):
         return super().hyper_state()
 
     def hyper_state(self) -> dict[str, Any]:
-        inner = {str(i): part.hyper_state() for i, part in enumerate(self.parts)}
+        parts = zip(self._labels(), self.parts, strict=True)
+        inner = {label: part.hyper_state() for label, part in parts}
         return {**self.own_hyper_state(), **inner}
+
+    def _labels(self) -> list[str]:
+        """For each optimizer inside, the key of its hyperparameters."""
+        return [str(i) for i in range(len(self.parts))]
+
+    def set_hyperparameter(self, name: str, value: Any) -> None:
+        """Set an own one by name, or one inside, as "0/learning_rate"."""
+        label, _, inside = name.partition("/")
+        if name in self.hypers:
+            super().set_hyperparameter(name, value)
+        elif label in self._labels() and inside:
+            self.parts[self._labels().index(label)].set_hyperparameter(inside, value)
+        else:
+            own = [n for n, declaration in self.hypers.items() if declaration.traced]
+            inner = [f"{each}/learning_rate" for each in self._labels()]
+            raise ValueError(
+                f"Unknown hyperparameter of {type(self).__name__} {errors.shown(name)}. "
+                f"Known: {', '.join([*own, *inner])}, and so the others of each."
+            )
 
     def read_hyper(self, declaration: Hyper) -> Any:
         if declaration.name in self.hypers:

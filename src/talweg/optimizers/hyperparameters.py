@@ -309,7 +309,7 @@ class Hyperparameters(Declared):
             return cls(**config)
 
     def __repr__(self) -> str:
-        config = self.get_config()
+        config = {**self.get_config(), **self.schedules}
         if isinstance(config.get("learning_rate"), float):
             config["learning_rate"] = float(f"{config['learning_rate']:.7g}")
         shown = (
