@@ -224,3 +224,10 @@ def test_it_cannot_be_written_and_says_so():
 def test_what_is_no_transformation_is_refused(wrong):
     with pytest.raises(TypeError, match="transformation"):
         from_optax(wrong)
+
+
+def test_a_transformation_that_wants_the_loss_is_refused_with_what_to_use():
+    optimizer = from_optax(optax.lbfgs())
+    state = optimizer.init([jnp.ones(2)])
+    with pytest.raises(TypeError, match=r"from_optax\(.*optimizers\.LBFGS\(\).*value_fn"):
+        optimizer.update([jnp.ones(2)], state, [jnp.ones(2)])

@@ -48,6 +48,7 @@ def from_optax(transformation: Any, learning_rate: Any = None, **options: Any) -
     Raises:
         TypeError: neither a transformation nor a factory; the optimizer is to be written to a
             file, which cannot be done with functions.
+            In the first step: a transformation that wants more than gradients, state and params.
         ValueError: a factory without a default rate, and no `learning_rate`.
 
     >>> class Descent:
@@ -143,9 +144,18 @@ class _FromOptax(Optimizer):
             for leaf, impl in pairs
         ]
         self.inject(state, structure.rates, h.learning_rate)
-        updates, new = transformation.update(
-            _by_name(h.names, grads), jax.tree.unflatten(structure.tree, state), tree
-        )
+        try:
+            updates, new = transformation.update(
+                _by_name(h.names, grads), jax.tree.unflatten(structure.tree, state), tree
+            )
+        except TypeError as error:
+            if "required keyword-only argument" not in str(error):
+                raise
+            raise TypeError(
+                f"{self!r}: an update is given gradients, state and params only, and this "
+                f"transformation wants more. Of those that search along a line, "
+                f"optimizers.LBFGS() is one that fit() can train with. optax says: {error}"
+            ) from error
         if jax.tree.structure(new) != structure.tree:
             raise errors.invalid(
                 str(self.name), "the state", "of the same structure after each update",

@@ -81,9 +81,11 @@ def rates_for(
         low, high = declaration.search or (1e-5, 1e-1)
     if given is None:
         return [float(f"{rate:.4g}") for rate in np.geomspace(low, high, count)]
+    name = "learning_rates" if owner == "compare" else "rates"
+    if not isinstance(given, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.wrong_type(owner, name, "a list of numbers, as [1e-3, 1e-2]", given)
     rates = [declaration.check(type(optimizer).__name__, rate) for rate in given]
     if not rates or len(set(rates)) < len(rates):
-        name = "learning_rates" if owner == "compare" else "rates"
         raise errors.invalid(owner, name, "different numbers, at least one", rates)
     return rates
 
