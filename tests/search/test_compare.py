@@ -301,6 +301,11 @@ def test_what_makes_no_comparison_is_refused_at_once(problem, change, message):
         talweg.compare(build, *problem, verbose=0, **{**settings, **change})
 
 
+def test_a_model_in_place_of_a_function_is_refused(problem):
+    with pytest.raises(TypeError, match="build must be a function that returns a new model"):
+        talweg.compare(build(), *problem, verbose=0)
+
+
 def test_a_single_rate_is_to_be_given_as_a_list(problem):
     with pytest.raises(TypeError, match="compare: learning_rates must be a list of numbers"):
         talweg.compare(build, *problem, verbose=0, learning_rates=0.1)

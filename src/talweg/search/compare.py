@@ -89,6 +89,8 @@ def compare(
         >>> result.best.optimizer, result.best.learning_rate
         ('sgd', 0.1)
     """
+    if isinstance(build, Model) or not callable(build):
+        raise errors.wrong_type("compare", "build", "a function that returns a new model", build)
     _check_counts(seeds=seeds, epochs=epochs, batch_size=batch_size)
     chosen = labelled(optimizers)
     grids = {label: rates_for(optimizer, learning_rates) for label, optimizer in chosen.items()}
