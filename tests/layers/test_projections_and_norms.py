@@ -199,6 +199,58 @@ def test_half_precision_is_that_of_keras(name, arguments, policy):
     assert_close(ours(X), theirs(X), rtol=3e-2, atol=3e-2)
 
 
+CLIPPED = {"rmin": 0.9, "rmax": 1.05, "dmax": 0.02}
+FOUR = {"module": "keras.initializers", "class_name": "Constant", "config": {"value": 4.0}}
+START = {"moving_mean_initializer": "ones", "moving_variance_initializer": FOUR}
+
+
+@pytest.mark.sampled(count=2)
+@pytest.mark.parametrize(("arguments", "x"), [
+    ({"renorm_clipping": CLIPPED, **START, "beta_regularizer": "l2"}, X),
+    ({"renorm_momentum": 0.5, "momentum": 0.8}, X),
+    ({"axis": 1, "center": False, "scale": False, "epsilon": 0.1}, IMAGE),
+    ({"renorm_clipping": {"rmax": 3.0}, "scale": False, "dtype": "mixed_bfloat16"}, X),
+])  # fmt: skip
+def test_batch_renormalization_is_that_of_keras(arguments, x):
+    ours, theirs = (
+        m.BatchNormalization(**arguments, renorm=True, name="it") for m in (layers, keras.layers)
+    )
+    for layer in (ours, theirs):
+        layer.build(x.shape)
+    assert [v.path for v in ours.weights] == [v.path for v in theirs.weights]
+    assert_close(values(ours), values(theirs))
+    half = {"rtol": 2e-2, "atol": 2e-2} if "dtype" in arguments else {}
+    for _ in range(2):  # the second batch is corrected by what the first has left
+        assert_close(result(ours, x, True), result(theirs, x, True), **half)
+        assert_close(ours(x, training=True), theirs(x, training=True), **half)
+        assert_close(values(ours), values(theirs), **half)
+    assert_close(ours(x), theirs(x), **half)
+    assert comparable(ours.get_config()) == comparable(theirs.get_config())
+    again = layers.BatchNormalization.from_config(theirs.get_config())
+    assert comparable(again.get_config()) == comparable(theirs.get_config())
+
+
+def test_a_mask_keeps_steps_out_of_the_correction_as_in_keras():
+    ours, theirs = pair("BatchNormalization", {"renorm": True}, X.shape)
+    mask = np.array([[True, True, False, True], [True, False, False, True]])
+    assert_close(ours(X, training=True, mask=mask), theirs(X, training=True, mask=mask))
+    assert_close(values(ours), values(theirs))
+
+
+@pytest.mark.sampled(count=2)
+@pytest.mark.parametrize("arguments", [{"axis": [-1]}, {"axis": [1, 2], "scale": False}])
+def test_scaling_by_the_deviation_alone_is_that_of_keras_and_warns(arguments):
+    with pytest.warns(UserWarning, match="rms_scaling"):
+        ours, theirs = pair("LayerNormalization", {**arguments, "rms_scaling": True}, X.shape)
+    with pytest.warns(UserWarning, match="rms_scaling"):
+        expected = result(theirs, X)
+    with pytest.warns(UserWarning, match="RMSNormalization in new"):
+        layers.LayerNormalization.from_config(ours.get_config())
+    assert [v.path for v in ours.weights] == [v.path for v in theirs.weights]
+    assert_close(result(ours, X), expected)
+    assert comparable(ours.get_config()) == comparable(theirs.get_config())
+
+
 @pytest.mark.parametrize(("name", "arguments", "message"), [
     ("GroupNormalization", {"groups": 0}, "groups"),
     ("GroupNormalization", {"groups": 4}, "divisor"),

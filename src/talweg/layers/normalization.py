@@ -1,5 +1,6 @@
 """Normalization of activations over their features, and what it shares with the batch's."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -42,9 +43,9 @@ class Normalizing(Layer):
         self.gamma_constraint = constraints.get(gamma_constraint)
         self.supports_masking = True
 
-    def _add_gamma_and_beta(self, shape: tuple[int, ...]) -> None:
+    def _add_gamma_and_beta(self, shape: tuple[int, ...], rms: bool = False) -> None:
         self.gamma = self.beta = None
-        if self.scale:
+        if self.scale or rms:
             self.gamma = self.add_weight(
                 name="gamma",
                 shape=shape,
@@ -53,7 +54,7 @@ class Normalizing(Layer):
                 constraint=self.gamma_constraint,
                 autocast=False,
             )
-        if self.center:
+        if self.center and not rms:
             self.beta = self.add_weight(
                 name="beta",
                 shape=shape,
@@ -63,12 +64,15 @@ class Normalizing(Layer):
                 autocast=False,
             )
 
-    def _normalized(self, x: Any, mean: Any, variance: Any, shape: Sequence[int]) -> Any:
-        """`(x - mean) / sqrt(variance + epsilon) * gamma + beta`, as one product and one sum."""
-        factor = lax.rsqrt(variance + self.epsilon)
+    def _normalized(
+        self, x: Any, mean: Any, variance: Any, shape: Sequence[int], r: Any = 1.0, d: Any = 0.0
+    ) -> Any:
+        """`(r (x - mean) / sqrt(variance + epsilon) + d) gamma + beta`, as a product and a sum."""
+        factor = lax.rsqrt(variance + self.epsilon) * r
         if self.gamma is not None:
-            factor = factor * self.gamma.value.reshape(shape)
-        offset = -mean * factor
+            gamma = self.gamma.value.reshape(shape)
+            factor, d = factor * gamma, d * gamma
+        offset = d - mean * factor
         if self.beta is not None:
             offset = offset + self.beta.value.reshape(shape)
         return (x * factor + offset).astype(self.compute_dtype)
@@ -103,6 +107,8 @@ class LayerNormalization(Normalizing):
         beta_initializer, gamma_initializer: zeros, ones.
         beta_regularizer, gamma_regularizer: penalties.
         beta_constraint, gamma_constraint: projections after each update.
+        rms_scaling: by keyword, for old models: gamma x / sqrt(variance + epsilon), with no
+            mean and no beta. In spite of its name that is not RMSNormalization; it warns.
 
     >>> import numpy as np
     >>> [round(float(v), 2) for v in LayerNormalization()(np.array([[1.0, 3.0]]))[0]]
@@ -128,14 +134,19 @@ class LayerNormalization(Normalizing):
             epsilon, center, scale, beta_initializer, gamma_initializer, beta_regularizer,
             gamma_regularizer, beta_constraint, gamma_constraint, **kwargs,
         )  # fmt: skip
-        arguments.unsupported("LayerNormalization", rms_scaling=rms_scaling or None)
+        if rms_scaling:
+            warnings.warn(
+                f"LayerNormalization {self.name!r}: rms_scaling=True divides by the standard "
+                "deviation, not by the root mean square. Use RMSNormalization in new models.",
+                stacklevel=2,
+            )
         self.axis = arguments.axes("LayerNormalization", axis)
-        self.rms_scaling = False
+        self.rms_scaling = bool(rms_scaling)
         self.autocast = False
 
     def build(self, input_shape: Any) -> None:
         axes = positions(self, self.axis, len(input_shape))
-        self._add_gamma_and_beta(tuple(input_shape[axis] for axis in axes))
+        self._add_gamma_and_beta(tuple(input_shape[axis] for axis in axes), self.rms_scaling)
 
     def call(self, inputs: Any) -> Any:
         x = jnp.asarray(inputs)
@@ -143,6 +154,8 @@ class LayerNormalization(Normalizing):
         axes = positions(self, self.axis, x.ndim)
         shape = [size if axis in axes else 1 for axis, size in enumerate(x.shape)]
         mean, variance = jnp.mean(x, axes, keepdims=True), jnp.var(x, axes, keepdims=True)
+        if self.rms_scaling:
+            mean = jnp.zeros_like(mean)
         return self._normalized(x, mean, variance, shape)
 
     def compute_output_shape(self, input_shape: Any) -> Any:
