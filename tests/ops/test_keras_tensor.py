@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import talweg
 from talweg import ops
 from talweg.core.random import SeedGenerator
 from talweg.core.variables import Variable
@@ -128,3 +129,32 @@ def test_images_of_unknown_size_go_down_and_up_again():
     assert ops.mean(x, axis=(1, 2)).shape == (None, 3)
     assert ops.size(x) is None
     assert ops.size(KerasTensor((2, 3))) == 6
+
+
+@pytest.mark.parametrize(("shape", "newshape"), [
+    ((None, 2), (4, 2)), ((None, 2), (8,)), ((None, 2), 8), ((None, 2), (3, 3)),
+    ((None, 2), (4, -1)), ((None, 4), (-1, 11)), ((3, 4), (-1, 6)), ((3, 4), [2, 6]),
+    ((0, 4), (-1, 2)),
+])  # fmt: skip
+def test_a_tensor_of_unknown_size_is_reshaped_as_in_keras(shape, newshape):
+    expected = keras.ops.reshape(keras.KerasTensor(shape), newshape).shape
+    assert ops.reshape(KerasTensor(shape), newshape).shape == expected
+    assert KerasTensor(shape).reshape(newshape).shape == expected
+
+
+@pytest.mark.parametrize(("shape", "newshape"), [
+    ((3, 4), (-1, 5)), ((3, 4), (5, 4)), ((3, 4), (-1, -1)), ((None, 4), (-1, -1)),
+])  # fmt: skip
+def test_a_shape_that_cannot_be_is_refused_as_in_keras(shape, newshape):
+    for library in (keras, talweg):
+        with pytest.raises(ValueError, match="newshape"):
+            library.ops.reshape(library.KerasTensor(shape), newshape)
+    with pytest.raises(TypeError, match="-1 what is unknown"):
+        ops.reshape(KerasTensor(shape), (None, 2))
+
+
+def test_a_model_may_fix_its_batch():
+    x = talweg.Input((2,))
+    model = talweg.Model(x, talweg.ops.reshape(x, (2, 4)))
+    assert model.output_shape == (2, 4)
+    assert model.predict(np.ones((4, 2), np.float32), verbose=0).shape == (2, 4)

@@ -229,8 +229,13 @@ def _merged(one: jax.ShapeDtypeStruct, other: jax.ShapeDtypeStruct) -> KerasTens
 
 
 def applied(operation: Callable[..., Any], args: Any, kwargs: Any) -> Any:
-    """The symbolic outputs of an op, which remember where they came from."""
-    return Node(operation, args, kwargs, compute_output_spec(operation, *args, **kwargs)).outputs
+    """The symbolic outputs of an op, which remember where they came from.
+
+    An op that knows them without being traced says so by an attribute `output_spec`.
+    """
+    own = getattr(operation, "output_spec", None)
+    spec = own(*args, **kwargs) if own else compute_output_spec(operation, *args, **kwargs)
+    return Node(operation, args, kwargs, spec).outputs
 
 
 def is_symbolic(*trees: Any) -> bool:

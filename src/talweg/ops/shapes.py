@@ -1,6 +1,7 @@
 """NumPy's functions that reshape, join, split and index arrays."""
 
 import math
+import operator
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from talweg.core import errors
 from talweg.ops.core import shape
-from talweg.ops.keras_tensor import Tensor, op
+from talweg.ops.keras_tensor import KerasTensor, Tensor, op
 
 Shape = int | Sequence[int]
 
@@ -18,10 +19,36 @@ Shape = int | Sequence[int]
 def reshape(x: Tensor, newshape: Shape) -> Any:
     """x in another shape; -1 stands for what is left over.
 
+    A symbolic x of unknown size is taken to fit.
+
+    Raises:
+        ValueError: a symbolic x has another number of entries; -1 is given twice.
+
     >>> reshape([[1, 2], [3, 4]], (-1,)).tolist()
     [1, 2, 3, 4]
     """
     return jnp.reshape(x, newshape)
+
+
+def _reshaped(x: KerasTensor, newshape: Shape) -> KerasTensor:
+    sizes = [newshape] if isinstance(newshape, (int, np.integer)) else list(newshape)
+    if None in sizes:
+        raise errors.wrong_type("reshape", "newshape", "integers, -1 what is unknown", newshape)
+    sizes = [operator.index(size) for size in sizes]
+    if sizes.count(-1) > 1:
+        raise errors.invalid("reshape", "newshape", "of at most one -1", newshape)
+    known = math.prod(size for size in sizes if size != -1)
+    total = None if None in x.shape else math.prod(size for size in x.shape if size is not None)
+    fits = total == known or (-1 in sizes and total is not None and known and total % known == 0)
+    if total is not None and not fits:
+        raise errors.invalid(
+            "reshape", "newshape", f"for the {total} entries of {x.shape}", newshape
+        )
+    left = None if total is None or not known else total // known
+    return KerasTensor([left if size == -1 else size for size in sizes], x.dtype)
+
+
+reshape.output_spec = _reshaped  # pyright: ignore[reportFunctionMemberAccess]
 
 
 @op
