@@ -352,3 +352,69 @@ def test_labels_and_norms_of_jax_arrays_are_jax_arrays():
         assert isinstance(make(given), np.ndarray)
         assert isinstance(make(jax.numpy.asarray(given)), jax.Array)
         assert np.array_equal(make(given), make(jax.numpy.asarray(given)))
+
+
+# -- what is given by position -------------------------------------------------------
+
+
+class Flagged(layers.Layer):
+    def call(self, x, factor=1.0, training=False):
+        return x * factor if training else x
+
+
+def refused():
+    x = layers.Input((3,))
+    return [
+        (lambda k: k.Dropout(0.5)(X, True), "training"),
+        (lambda k: k.Dropout(0.5)(k.Input((3,)), True), "training"),
+        (lambda k: k.Dense(2)(k.Input((3,)), True), "array"),
+        (lambda k: k.Dense(2)([[1.0, 2.0]]), "array"),
+        (lambda k: k.Dense(2)("text"), "array"),
+        (lambda k: k.Add()([X, 2.0]), "array"),
+        (lambda k: k.Dense(2)(None), "tensor"),
+        (lambda k: Flagged()(x, 2.0) if k is layers else k.Flatten()(2.0), "factor"),
+    ]
+
+
+@pytest.mark.parametrize("place", range(len(refused())))
+def test_flags_and_numbers_by_position_are_refused_as_in_keras(place):
+    call, word = refused()[place]
+    with pytest.raises(ValueError, match="tensors"):
+        call(keras.layers)
+    with pytest.raises(ValueError, match=word):
+        call(layers)
+
+
+def test_flags_by_name_and_none_by_position_are_taken():
+    assert layers.Dropout(0.5)(layers.Input((3,)), None).shape == (None, 3)
+    assert layers.Dropout(0.5)(X, None).shape == (4, 3)
+    assert float(Flagged()(X, np.float32(2.0), training=True)[0, 0]) == 2.0
+    assert Flagged()(layers.Input((3,)), factor=2.0).shape == (None, 3)
+
+    class Free(Flagged):
+        def __init__(self):
+            super().__init__()
+            self._allow_non_tensor_positional_args = True  # as Keras has it
+
+    assert float(Free()(X, 3.0, True)[0, 0]) == 3.0
+
+
+def test_a_layer_is_made_again_with_the_name_of_its_policy():
+    given = []
+
+    def own(k):
+        class Own(k.layers.Layer):
+            def __init__(self, dtype=None, **kwargs):
+                super().__init__(dtype=dtype, **kwargs)
+                given.append(dtype)
+
+        return Own
+
+    for library in (keras, talweg):
+        kind = own(library)
+        kind.from_config(kind(dtype="mixed_bfloat16").get_config())
+        assert given[1::2] == ["mixed_bfloat16"]
+        given.clear()
+    policies = talweg.dtype_policies.DTypePolicyMap("float32", {"a": "bfloat16"})
+    again = layers.Dense.from_config(layers.Dense(2, dtype=policies).get_config())
+    assert again.dtype_policy == policies

@@ -139,3 +139,31 @@ def test_a_policy_set_on_a_layer_holds_from_then_on() -> None:
     layer.dtype_policy = "mixed_bfloat16"
     assert str(layer(X).dtype) == "bfloat16"
     assert layer.dtype == "float32"
+
+
+def test_a_policy_set_on_a_layer_goes_into_its_map():
+    def set_later(k):
+        half = k.dtype_policies.DTypePolicy("bfloat16")
+        policies = k.dtype_policies.DTypePolicyMap("float32", {"a": half})
+        first, second = (k.layers.Dense(2, dtype=policies, name=name) for name in "ab")
+        unbuilt = k.layers.Dense(2, dtype=policies, name="c")
+        for layer in (first, second):
+            layer.build((None, 3))
+        for layer in (first, second, unbuilt):
+            layer.dtype_policy = "mixed_float16"
+        assert first.dtype_policy is policies
+        assert second.dtype_policy is policies
+        assert unbuilt.dtype_policy.name == "mixed_float16"
+        return {path: policies[path].name for path in policies}, first.compute_dtype
+
+    expected = {"a": "mixed_float16", "b": "mixed_float16"}, "float16"
+    assert set_later(talweg) == set_later(keras) == expected
+
+
+def test_another_map_takes_the_place_of_a_map():
+    policies = talweg.dtype_policies.DTypePolicyMap("float32", {"a": "bfloat16"})
+    layer = talweg.layers.Dense(2, dtype=policies, name="a")
+    layer.build((None, 3))
+    layer.dtype_policy = talweg.dtype_policies.DTypePolicyMap("float32", {"a": "float16"})
+    assert layer.compute_dtype == "float16"
+    assert policies["a"].name == "bfloat16"

@@ -273,7 +273,11 @@ class Layer(Called):
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        """The layer that `get_config` described."""
+        """The layer that `get_config` described; its `__init__` is given a policy by its name."""
+        if isinstance(config.get("dtype"), dict):
+            policy = dtypes.get_policy(config["dtype"])
+            whole = isinstance(policy, dtypes.DTypePolicyMap)
+            config = {**config, "dtype": policy if whole else policy.name}
         return cls(**config)
 
     @property

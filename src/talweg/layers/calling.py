@@ -15,7 +15,7 @@ from talweg.core.loans import autocast
 from talweg.core.variables import Variable, lend
 from talweg.layers import context
 from talweg.layers.building import Built, is_shape, shape_of
-from talweg.layers.input_spec import check_inputs
+from talweg.layers.input_spec import check_inputs, check_positional
 from talweg.layers.masks import call_parameters
 from talweg.layers.rematerialization import RematScope, activation_again, checkpointed
 from talweg.ops.keras_tensor import KerasTensor, Node, compute_output_spec
@@ -56,16 +56,29 @@ class Called(Built):
     input = _OfNode("input")
     output = _OfNode("output")
 
+    # Keras's name, which subclasses set, for layers that take lists of numbers and the like.
+    _allow_non_tensor_positional_args = False
+
     # -- types -----------------------------------------------------------------------
 
     @property
     def dtype_policy(self) -> dtypes.DTypePolicy:
-        """What the layer computes in and keeps its weights in; may be set by name."""
+        """What the layer computes in and keeps its weights in; may be set by name.
+
+        Set on a built layer that was given a map, it is the map's policy for the layer's path.
+        """
         return self._dtype_policy
 
     @dtype_policy.setter
     def dtype_policy(self, policy: Any) -> None:
-        self._dtype_policy = dtypes.get_policy(policy)
+        policy, known = dtypes.get_policy(policy), getattr(self, "_dtype_policy", None)
+        whole = isinstance(policy, dtypes.DTypePolicyMap)
+        if not isinstance(known, dtypes.DTypePolicyMap) or whole or not self._path:
+            self._dtype_policy = policy
+            return
+        if self._path in known:
+            del known[self._path]
+        known[self._path] = policy
 
     @property
     def _own_policy(self) -> dtypes.DTypePolicy:
@@ -99,13 +112,20 @@ class Called(Built):
             )
         given = args, dict(kwargs)
         args, kwargs = self._convert((args, kwargs)) if self.autocast else (args, kwargs)
+        if not self._allow_non_tensor_positional_args:
+            check_positional(self.name, args, list(call_parameters(type(self))))
         inputs = args[0] if args else next(iter(kwargs.values()), None)
-        self._maybe_build(args, kwargs)
+        if inputs is not None or self.input_spec is None:
+            self._maybe_build(args, kwargs)
         if self.input_spec is not None:
             check_inputs(self.name, self.input_spec, inputs)
 
         outer = context.current()
-        takes_training = "training" in call_parameters(type(self))
+        parameters = list(call_parameters(type(self)))
+        takes_training = "training" in parameters
+        if takes_training and len(args) > (place := parameters.index("training")):
+            kwargs = {**dict(zip(parameters[place:], args[place:], strict=False)), **kwargs}
+            args = args[:place]
         training = kwargs.pop("training", None)
         if training is None and outer is not None:
             training = outer.training

@@ -72,6 +72,8 @@ class InputSpec:
 
 def check_inputs(owner: str, spec: Any, inputs: Any) -> None:
     """Check each array of `inputs` against its spec."""
+    if inputs is None:
+        raise errors.invalid(f"Layer {owner!r}", "the input", "a tensor", None)
     specs = jax.tree.leaves(spec, is_leaf=lambda item: isinstance(item, InputSpec))
     arrays = jax.tree.leaves(inputs)
     if len(specs) != len(arrays):
@@ -79,3 +81,24 @@ def check_inputs(owner: str, spec: Any, inputs: Any) -> None:
     for single, array in zip(specs, arrays, strict=True):
         if hasattr(array, "shape"):
             single.check(owner, array.shape)
+
+
+def check_positional(owner: str, args: Sequence[Any], names: Sequence[str]) -> None:
+    """Refuse flags and numbers by position, as Keras does: only tensors come without a name.
+
+    Args:
+        owner: the name of the layer.
+        args: what it is called with by position.
+        names: the parameters of its `call`.
+
+    Raises:
+        ValueError: something among `args` has no shape.
+    """
+    for place, given in enumerate(args):
+        for leaf in jax.tree.leaves(given):
+            if not hasattr(leaf, "shape"):
+                by_name = f"Pass it by name: {names[place]}=…." if 0 < place < len(names) else ""
+                raise errors.invalid(
+                    f"Layer {owner!r}", "what it is called with by position", "tensors", leaf,
+                    by_name or "Make it an array: numpy.asarray(…).",
+                )  # fmt: skip
