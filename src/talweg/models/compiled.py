@@ -17,6 +17,7 @@ from talweg.layers.context import call_context
 from talweg.models import data_checks
 from talweg.models.objectives import Objectives
 from talweg.models.steps import Steps
+from talweg.models.structures import path_names
 from talweg.models.trainee import ModelTrainee
 from talweg.ops.keras_tensor import KerasTensor
 
@@ -86,7 +87,7 @@ class CompiledModel(Steps):
         """Choose how to train.
 
         Args:
-            optimizer: an optimizer or its name.
+            optimizer: an optimizer or its name; None to evaluate and predict only.
             loss: a loss, its name, a function; per output as a list or dict.
             loss_weights: what each output's loss is multiplied by.
             metrics: metrics, names, functions; per output as lists or a dict. "accuracy"
@@ -109,9 +110,14 @@ class CompiledModel(Steps):
                 "compile", "steps_per_execution", "a positive integer or 'auto'",
                 steps_per_execution,
             )  # fmt: skip
-        self.optimizer = optimizers.get(optimizer)
+        self.optimizer = None if optimizer is None else optimizers.get(optimizer)
         float16 = self.dtype_policy.name == "mixed_float16"
-        if auto_scale_loss and float16 and not self.optimizer.handles_overflow:
+        if (
+            self.optimizer is not None
+            and auto_scale_loss
+            and float16
+            and not self.optimizer.handles_overflow
+        ):
             self.optimizer = optimizers.LossScaleOptimizer(self.optimizer)
         self.objectives = Objectives(loss, loss_weights, metrics, weighted_metrics)
         self.run_eagerly = run_eagerly
@@ -188,6 +194,14 @@ class CompiledModel(Steps):
                 "model.compile(optimizer=…, loss=…)."
             )
 
+    def _require_optimizer(self, method: str) -> None:
+        self._require_compiled(method)
+        if self.optimizer is None:
+            raise ValueError(
+                f"{method}() needs an optimizer, but the model was compiled with optimizer=None, "
+                "to evaluate and predict. Call model.compile(optimizer=…, loss=…)."
+            )
+
     @by_calling
     def build(self, input_shape: Any = None) -> None:
         """Make all variables for inputs of this shape, the batch axis first, None where unknown.
@@ -252,12 +266,9 @@ class CompiledModel(Steps):
 
     def _output_names(self, outputs: Any) -> tuple[list[str], bool]:
         """A name for each output, and whether they are the model's own."""
-        if isinstance(outputs, Mapping):
-            return sorted(outputs), True
-        names = getattr(self, "output_names", None)
-        if names:
-            return list(names), True
-        return [f"output_{i + 1}" for i in range(len(jax.tree.leaves(outputs)))], False
+        own = getattr(self, "output_names", None)
+        names = own or [f"output_{i + 1}" for i in range(len(jax.tree.leaves(outputs)))]
+        return path_names(outputs, names), bool(own) or isinstance(outputs, Mapping)
 
 
 def _signature(example: Sample) -> Any:

@@ -7,6 +7,7 @@ import jax
 
 from talweg.core import errors
 from talweg.layers import InputLayer, Layer, context
+from talweg.models.wiring import Wiring
 from talweg.ops.keras_tensor import KerasTensor, Node
 
 
@@ -119,10 +120,8 @@ class Graph:
     @property
     def output_names(self) -> list[str]:
         """The names of what gives the outputs, in their order."""
-        return [
-            self._input_of[id(t)].name if id(t) in self._input_of else _name(t.node.operation)
-            for t in self.output_leaves
-        ]
+        history = Wiring(self).history
+        return [str(history(tensor)[0]) for tensor in self.output_leaves]
 
     # -- how it runs -----------------------------------------------------------------
 
@@ -155,6 +154,12 @@ class Graph:
                     "Model", "the input", f"a dict with {', '.join(names)}", sorted(inputs)
                 )
             return [leaf for name in names for leaf in _leaves(inputs[name])]
+        if isinstance(self.inputs, Mapping) and list(self.inputs) != sorted(self.inputs):
+            raise errors.invalid(
+                "Model", "the input", f"a dict with {', '.join(self.inputs)}",
+                type(inputs).__name__, "The model was made of a dict that is not in alphabetical "
+                "order, so the order of a list would be a guess.",
+            )  # fmt: skip
         arrays = _leaves(inputs)
         if len(arrays) != len(self.input_leaves):
             raise errors.invalid(
@@ -191,10 +196,6 @@ def _input_layer(tensor: KerasTensor) -> InputLayer:
     if isinstance(layer, InputLayer):
         return layer
     return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
-
-
-def _name(operation: Any) -> str:
-    return getattr(operation, "name", None) or getattr(operation, "__name__", "op")
 
 
 def _fitted(layer: InputLayer, array: Any) -> Any:

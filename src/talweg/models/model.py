@@ -122,7 +122,7 @@ class Model(Filed, StateTree, CompiledModel):
             ValueError: data that cannot be meant: shapes, labels, types.
             NonFiniteError: a batch holds NaN; the weights are those before it.
         """
-        self._require_compiled("fit")
+        self._require_optimizer("fit")
         _check_counts(epochs, initial_epoch)
         if validation_data is None and validation_split:
             (x, y, sample_weight), validation_data = data_checks.split(
@@ -310,7 +310,7 @@ class Model(Filed, StateTree, CompiledModel):
         class_weight: Mapping[int, float] | None = None, return_dict: bool = False,
     ) -> Any:  # fmt: skip
         """One update on one batch; returns its loss, or [loss, metric, …], or a dict."""
-        self._require_compiled("train_on_batch")
+        self._require_optimizer("train_on_batch")
         batches = _one_batch(x, y, sample_weight, "train_on_batch")
         if class_weight is not None:
             classes = data_checks.classes_of(self.prepare(batches.example()), batches.host.y)

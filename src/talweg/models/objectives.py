@@ -11,6 +11,7 @@ from talweg import losses, metrics
 from talweg.core import errors
 from talweg.data.host import rows_of
 from talweg.metrics import Mean, Metric
+from talweg.models.structures import along, is_nested
 
 
 def spread(given: Any, outputs: Sequence[str], what: str, each: bool = False) -> list[Any]:
@@ -130,8 +131,17 @@ class Objectives:
         """
         predictions = jax.tree.leaves(prediction)
         self.outputs = list(outputs)
-        given = spread(self.config["loss"], self.outputs, "loss")
-        weights = spread(self.config["loss_weights"], self.outputs, "loss_weights")
+
+        def per_output(what: str, each: bool = False) -> list[Any]:
+            if is_nested(prediction):
+                return along(self.config[what], prediction, what)
+            return spread(self.config[what], self.outputs, what, each)
+
+        weights = per_output("loss_weights")
+        given = [  # one in a list, as metrics are written
+            item[0] if isinstance(item, list) and len(item) == 1 else item
+            for item in per_output("loss")
+        ]
         self._with_loss = [i for i, item in enumerate(given) if item is not None]
         targets = self.targets(y)
         lacking = [self.outputs[i] for i in self._with_loss if targets[i] is None]
@@ -152,7 +162,7 @@ class Objectives:
                 self.output_trackers[i] = Mean(name=_free(f"{name}_loss", taken))
         self.entries = []
         for argument in ("metrics", "weighted_metrics"):
-            listed = spread(self.config[argument], self.outputs, argument, each=True)
+            listed = per_output(argument, each=True)
             for output, (items, pair) in enumerate(zip(listed, pairs, strict=True)):
                 for item in _as_list(items):
                     if pair[0] is None:
@@ -247,7 +257,7 @@ class Objectives:
         trackers = list(self.output_trackers)
         if isinstance(self.config["loss"], Mapping):
             asked = list(self.config["loss"])
-            trackers.sort(key=lambda i: asked.index(self.outputs[i]))
+            trackers.sort(key=lambda i: asked.index(self.outputs[i].partition("/")[0]))
         listed = [self.output_trackers[i].name for i in trackers]
         return [self.loss_tracker.name, *own, *listed, *sorted(rest)]
 
