@@ -195,3 +195,23 @@ def test_frozen_layers_stand_still():
     model.compile("sgd", "mse")
     model.fit(A, A[:, :1], verbose=0)
     np.testing.assert_array_equal(model.get_layer("d1").kernel, before)
+
+
+def test_sequential_models_take_numbers_of_the_names_of_functional_ones_as_in_keras():
+    def found(K):
+        def following():
+            inputs = K.Input((3,))
+            return K.Model(inputs, K.layers.Dense(1)(inputs)).name
+
+        K.backend.clear_session()
+        listed = [following()]
+        model = K.Sequential([K.Input((3,)), K.layers.Dense(2), K.layers.Dense(1)])
+        listed.append(following())  # built once with its layers
+        model.add(K.layers.Dense(2))
+        model.add(K.layers.Dense(1))
+        listed.append(following())  # and again with each that is added
+        K.Sequential([K.layers.Dense(2)]).build((None, 3))
+        return [*listed, following()]
+
+    assert found(talweg) == found(keras)
+    assert found(talweg) == ["functional", "functional_2", "functional_5", "functional_7"]

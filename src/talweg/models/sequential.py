@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from talweg import layers as layers_module
-from talweg.core import errors
+from talweg.core import errors, names
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import InputLayer, Layer, context
 from talweg.layers.building import is_shape
@@ -117,6 +117,7 @@ class Sequential(Model):
             for layer in self._stack:
                 layer._nodes.clear()  # of the shorter model, or of other shapes
                 x = layer(x)
+            names.auto_name("Functional")  # Keras makes one here, which takes a number
         except NotImplementedError:  # a layer that cannot tell its shape without data
             x = None
         self._output_spec = x
