@@ -121,3 +121,13 @@ def test_arguments_that_cannot_be_meant_are_refused():
         clone_model(Two(2), clone_function=lambda layer: layer)
     with pytest.raises(ValueError, match="input_tensors"):
         clone_model(residual(), input_tensors=[layers.Input((3,))])
+
+
+def test_a_lambda_is_cloned_with_its_function_though_no_file_may_hold_it():
+    x = layers.Input((3,))
+    doubled = layers.Lambda(lambda x, by: by * x, (3,), arguments={"by": 2.0}, name="doubled")
+    model = Model(x, layers.Dense(2)(doubled(x)))
+    copy = clone_model(model)
+    assert copy.get_layer("doubled") is not doubled
+    assert copy.get_layer("doubled").output.shape == (None, 3)
+    assert_alike(model, copy)

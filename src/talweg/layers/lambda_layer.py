@@ -73,6 +73,11 @@ class Lambda(Layer):
             return self._traced_spec(*args, **kwargs)
         return super().compute_output_spec(*args, **kwargs)
 
+    def again(self) -> "Lambda":
+        """A Lambda of the same function, for `clone_model`."""
+        kept = (self.function, self._output_shape, self.mask, self.arguments)
+        return type(self)(*kept, **super().get_config())
+
     def get_config(self) -> dict[str, Any]:
         raise ValueError(_REFUSED)
 
