@@ -359,3 +359,57 @@ def test_the_old_backend_keeps_its_defaults(hook):
     assert K.get_value(variable) == 3.0
     assert K.cast_to_floatx(np.float64(1)).dtype == K.floatx()
     assert float(K.switch(True, lambda: 1.0, 2.0)) == 1.0
+
+
+def test_a_number_comes_out_as_a_numpy_scalar_which_round_takes(tf):
+    for one in (tf.constant(2.71828), tf.Variable(2.71828), talweg.Variable(2.71828)):
+        assert isinstance(one.numpy(), np.float32)
+        assert round(one.numpy(), 2) == np.float32(2.72)
+    assert isinstance(tf.keras.backend.get_value(tf.Variable(1.5)), np.float32)
+    assert isinstance(tf.Variable([1.0]).numpy(), np.ndarray)
+
+
+def test_the_curves_answer_to_the_old_name_of_the_rate(tf):
+    import pickle
+
+    model = models.Sequential([layers.Input((3,)), layers.Dense(1)])
+    model.compile(tf.keras.optimizers.SGD(0.1), "mse")
+    curves = model.fit(X, X[:, :1], epochs=2, verbose=0).history
+    assert curves["lr"] == curves["learning_rate"] == [np.float32(0.1)] * 2
+    assert sorted(curves) == ["learning_rate", "loss"]
+    with pytest.raises(KeyError, match="val_loss"):
+        curves["val_loss"]
+    assert type(pickle.loads(pickle.dumps(curves))) is dict
+
+
+def test_pixels_of_channels_as_tensorflow_orders_them(tf):
+    picture = np.arange(16.0).reshape(1, 2, 2, 4)
+    spread = tf.nn.depth_to_space(picture, 2)
+    assert spread.numpy()[0, :, :, 0].tolist() == [
+        [0, 1, 4, 5], [2, 3, 6, 7], [8, 9, 12, 13], [10, 11, 14, 15]
+    ]  # fmt: skip
+    np.testing.assert_array_equal(tf.nn.space_to_depth(spread, 2), picture)
+    first = tf.nn.depth_to_space(picture.transpose(0, 3, 1, 2), 2, data_format="NCHW")
+    np.testing.assert_array_equal(first[:, 0], spread[..., 0])
+
+
+def test_results_and_errors_have_the_names_of_tensorflow(tf):
+    found = tf.math.top_k([1.0, 3.0, 2.0], k=2)
+    assert (found.values.tolist(), found.indices.tolist()) == ([3.0, 2.0], [1, 2])
+    shape = tf.TensorShape([None, 3])
+    assert (shape.as_list(), shape.rank, shape.num_elements()) == ([None, 3], 2, None)
+    assert shape == (None, 3)
+    assert tf.TensorShape((2, 3)).num_elements() == 6
+    model = models.Sequential([layers.Input((3,)), layers.Dense(1)])
+    with pytest.raises(tf.errors.InvalidArgumentError, match="shape"):
+        model.predict(np.zeros((2, 5)))
+
+
+def test_text_is_a_tensor_that_layers_of_text_take(tf):
+    words = tf.constant(["the cat", "the dog"])
+    assert isinstance(words, np.ndarray)
+    assert (words.shape, words.numpy().tolist()) == ((2,), [b"the cat", b"the dog"])
+    vectorize = tf.keras.layers.TextVectorization()
+    vectorize.adapt(words)
+    assert vectorize(words).numpy().tolist() == [[2, 4], [2, 3]]
+    assert tf.constant([[1.0]]).dtype == tf.float32

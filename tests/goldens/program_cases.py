@@ -27,6 +27,7 @@ REFERENCES = {
     "own_losses": "tf.keras",
     "own_train_step": "keras",
     "pima_sequential": "tf.keras",
+    "rate_sweep": "keras2",
     "reuters_topics": "keras",
     "schedules_by_callback": "tf.keras",
     "siamese": "keras2",

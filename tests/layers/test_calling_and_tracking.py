@@ -3,6 +3,7 @@
 import jax
 import keras
 import numpy as np
+import pandas
 import pytest
 
 import talweg
@@ -418,3 +419,16 @@ def test_a_layer_is_made_again_with_the_name_of_its_policy():
     policies = talweg.dtype_policies.DTypePolicyMap("float32", {"a": "bfloat16"})
     again = layers.Dense.from_config(layers.Dense(2, dtype=policies).get_config())
     assert again.dtype_policy == policies
+
+
+@pytest.mark.parametrize(
+    ("layer", "given", "shape"),
+    [
+        (layers.CategoryEncoding(num_tokens=4), [0, 1], (4,)),
+        (layers.Discretization([0.0, 1.0]), [0.5], (1,)),
+        (layers.Rescaling(2.0), [[1.0, 2.0]], (1, 2)),
+        (layers.Dense(2), pandas.DataFrame({"a": [1.0, 2.0]}), (2, 2)),
+    ],
+)
+def test_preprocessing_layers_take_lists_and_all_take_tables(layer, given, shape):
+    assert layer(given).shape == shape

@@ -183,8 +183,8 @@ def int_shape(x: Any) -> tuple[int | None, ...]:
 
 
 def eval(x: Any) -> Any:
-    """The value as a NumPy array."""
-    return ops.convert_to_numpy(x)
+    """The value as a NumPy array; a NumPy scalar where it has no axes."""
+    return ops.convert_to_numpy(x)[()]
 
 
 def is_tensor(x: Any) -> bool:

@@ -9,7 +9,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from talweg.callbacks import History
 from talweg.core.errors import invalid, shown
+from talweg.core.variables import Variable
 from talweg.models import Model
 from talweg.optimizers import Optimizer
 from talweg.schedules import InverseTimeDecay
@@ -48,7 +50,9 @@ def enable() -> None:
     if not hasattr(Model, "reset_states"):
         _put(Model, "reset_states", _reset_states)
     _put(Optimizer, "__init__", _with_decay(Optimizer.__init__))
-    _put(type(jnp.zeros(())), "numpy", _numpy)
+    _put(History, "__init__", _with_lr(History.__init__))
+    for kind in (type(jnp.zeros(())), Variable):
+        _put(kind, "numpy", _numpy)
 
 
 def disable() -> None:
@@ -73,9 +77,32 @@ def _reset_states(model: Model) -> None:
             layer.reset_states()
 
 
-def _numpy(array: jax.Array) -> np.ndarray:
-    """TensorFlow's `tensor.numpy()`."""
-    return np.array(array)
+def _numpy(array: jax.Array | Variable) -> Any:
+    """TensorFlow's `tensor.numpy()`: without axes a NumPy scalar, which `round` takes, too."""
+    return np.array(array)[()]
+
+
+class _Curves(dict[str, list[Any]]):
+    """`history.history`, where the rate may be asked for by Keras 2's name."""
+
+    def __missing__(self, name: str) -> list[Any]:
+        if name == "lr" and "learning_rate" in self:
+            return self["learning_rate"]
+        raise KeyError(name)
+
+    def __reduce__(self) -> Any:
+        return dict, (dict(self),)
+
+
+def _with_lr(initialize: Callable[..., None]) -> Callable[..., None]:
+    """`__init__` of `History` whose curves answer to "lr"."""
+
+    @functools.wraps(initialize)
+    def init(self: History) -> None:
+        initialize(self)
+        self.history = _Curves(self.history)
+
+    return init
 
 
 def _with_decay(initialize: Callable[..., None]) -> Callable[..., None]:

@@ -223,6 +223,8 @@ class Called(Built):
                     return value
                 cast = KerasTensor(value.shape, self.compute_dtype, value.name)
                 return context.carry_mask(value, cast)
+            if hasattr(value, "iloc"):  # of pandas
+                value = np.asarray(value)
             if isinstance(value, (np.ndarray, jax.Array, Variable, np.generic)):
                 if isinstance(value, Variable):
                     value = value.value

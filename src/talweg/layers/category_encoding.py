@@ -35,6 +35,8 @@ class CategoryEncoding(Layer):
     [[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]]
     """
 
+    _allow_non_tensor_positional_args = True
+
     def __init__(
         self,
         num_tokens: int | None = None,
@@ -101,6 +103,8 @@ class Discretization(Layer):
     >>> Discretization(bin_boundaries=[0.0, 1.0, 2.0])(np.array([[-1.5, 1.0, 5.0]])).tolist()
     [[0, 2, 3]]
     """
+
+    _allow_non_tensor_positional_args = True
 
     def __init__(
         self,

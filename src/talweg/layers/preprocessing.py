@@ -25,6 +25,8 @@ class Rescaling(Elementwise):
     [0.0, 1.0]
     """
 
+    _allow_non_tensor_positional_args = True
+
     def __init__(self, scale: Any, offset: Any = 0.0, **kwargs: Any):
         super().__init__(**kwargs)
         self.scale = scale
@@ -65,6 +67,8 @@ class Normalization(Layer):
     >>> layer(np.array([[3.0, 10.0]])).tolist()
     [[1.0, -1.0]]
     """
+
+    _allow_non_tensor_positional_args = True
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ defaults where these differ from Keras's: `tf.argmax` and `tf.cumsum` go along a
 import builtins
 import contextlib
 import logging as _logging
+import math as _math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -238,9 +239,27 @@ def as_dtype(type_value: Any) -> Any:
     return jnp.dtype(type_value)
 
 
-def TensorShape(dims: Any) -> tuple[int | None, ...]:
-    """A shape; it is a tuple here."""
-    return tuple(dims)
+class TensorShape(tuple[int | None, ...]):
+    """A shape: a tuple that TensorFlow's methods work on, too.
+
+    >>> TensorShape([None, 3]).as_list()
+    [None, 3]
+    """
+
+    @property
+    def rank(self) -> int:
+        """The number of axes."""
+        return len(self)
+
+    ndims = rank
+
+    def as_list(self) -> list[int | None]:
+        """The sizes in a list."""
+        return list(self)
+
+    def num_elements(self) -> int | None:
+        """The number of entries; None where a size is not known."""
+        return None if None in self else _math.prod(size or 0 for size in self)
 
 
 def executing_eagerly() -> builtins.bool:

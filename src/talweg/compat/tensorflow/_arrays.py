@@ -15,7 +15,11 @@ from talweg.data.elements import worn
 def convert_to_tensor(
     value: Any, dtype: Any = None, dtype_hint: Any = None, name: Any = None
 ) -> Any:
-    """A tensor from numbers, lists, arrays and variables."""
+    """A tensor from numbers, lists, arrays and variables; text stays with NumPy.
+
+    >>> convert_to_tensor([["a"], ["b"]]).shape
+    (2, 1)
+    """
     return text_of(value) if is_text(value) else ops.convert_to_tensor(value, dtype)
 
 

@@ -3,7 +3,7 @@
 # ruff: noqa: F401 (names are imported to be exported)
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -149,9 +149,20 @@ def add_n(inputs: Sequence[Any], name: Any = None) -> Any:
     return total
 
 
-def top_k(input: Any, k: int = 1, sorted: bool = True, name: Any = None) -> Any:
-    """The k largest entries along the last axis, and their indices."""
-    return ops.top_k(input, k, sorted)
+class TopK(NamedTuple):
+    """What `top_k` finds."""
+
+    values: Any
+    indices: Any
+
+
+def top_k(input: Any, k: int = 1, sorted: bool = True, name: Any = None) -> TopK:
+    """The k largest entries along the last axis, and their indices.
+
+    >>> top_k([1.0, 3.0, 2.0], k=2).indices.tolist()
+    [1, 2]
+    """
+    return TopK(*ops.top_k(input, k, sorted))
 
 
 def in_top_k(targets: Any, predictions: Any, k: int, name: Any = None) -> Any:

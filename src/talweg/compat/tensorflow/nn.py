@@ -31,6 +31,26 @@ from talweg.ops import (
     moments,
 )
 
+_FORMATS = {"NHWC": "channels_last", "NCHW": "channels_first"}
+
+
+def depth_to_space(input: Any, block_size: int, data_format: str = "NHWC", name: Any = None) -> Any:
+    """The channels of each pixel spread over a block of `block_size` x `block_size` pixels.
+
+    >>> depth_to_space([[[[1, 2, 3, 4]]]], 2).tolist()
+    [[[[1], [2]], [[3], [4]]]]
+    """
+    return ops.depth_to_space(input, block_size, _FORMATS[data_format])
+
+
+def space_to_depth(input: Any, block_size: int, data_format: str = "NHWC", name: Any = None) -> Any:
+    """The blocks of `block_size` x `block_size` pixels, each made one pixel of all their channels.
+
+    >>> space_to_depth([[[[1], [2]], [[3], [4]]]], 2).tolist()
+    [[[[1, 2, 3, 4]]]]
+    """
+    return ops.space_to_depth(input, block_size, _FORMATS[data_format])
+
 
 def leaky_relu(features: Any, alpha: float = 0.2, name: Any = None) -> Any:
     """x where positive, `alpha` x elsewhere."""
