@@ -98,6 +98,14 @@ class Callback:
         """
         return epochs
 
+    def steps_done(self, epoch: int) -> tuple[int, dict[str, Any]]:
+        """How many steps of an epoch were taken before, and the logs of the last of them.
+
+        Called after every `on_epoch_begin`. A callback that takes up an epoch that was
+        interrupted restores its state here: what `on_epoch_begin` did to the model is in it.
+        """
+        return 0, {}
+
     def on_train_begin(self, logs: Logs = None) -> None:
         """Called before the first epoch."""
 

@@ -165,6 +165,10 @@ class CallbackList(Callback):
             epochs = callback.epochs_left(epochs)
         return epochs
 
+    def steps_done(self, epoch: int) -> tuple[int, dict[str, Any]]:
+        found = [callback.steps_done(epoch) for callback in self.callbacks]
+        return max(found, key=lambda one: one[0], default=(0, {}))
+
     def on_train_end(self, logs: Logs = None) -> None:
         logs = plain(logs)
         for callback in self.callbacks:

@@ -132,8 +132,9 @@ class ModelCheckpoint(MonitorCallback):
         return self.filepath.format(**values)
 
     def state(self) -> dict[str, Any]:
-        return {"best": self.best, "batches": self._batches}
+        return {"best": self.best, "batches": self._batches, "seen": self._seen}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
         self._batches = int(state["batches"])
+        self._seen = int(state["seen"])

@@ -2,6 +2,7 @@
 
     runs/first/events.jsonl      one event a line, appended, never rewritten
     runs/first/commands.jsonl    what another process wants of the run, read between blocks
+    runs/first/events.lock       held by the process that trains; another one is refused
 
 Whoever watches a run reads its folder and never touches the process that trains.
 """
@@ -13,10 +14,12 @@ from typing import Any
 
 from talweg.callbacks.base import Callback
 from talweg.callbacks.callback_list import plain
+from talweg.callbacks.folders import Lock
 from talweg.core import errors
-from talweg.core.events import Alarm, BlockDone, EpochDone, Event, RunStarted, read_log
+from talweg.core.events import Alarm, BlockDone, EpochDone, Event, RunEnded, RunStarted, read_log
 
 EVENTS, COMMANDS = "events.jsonl", "commands.jsonl"
+_LOCK = "events.lock"
 
 
 class RunFolder(Callback):
@@ -32,7 +35,8 @@ class RunFolder(Callback):
             with: every run in it begins with RunStarted.
 
     Raises:
-        OSError: when `fit` begins, if the folder cannot be made or written.
+        OSError: when `fit` begins, if the folder cannot be made or written, or if another
+            training writes into it now.
 
     >>> import tempfile
     >>> folder = RunFolder(tempfile.mkdtemp())
@@ -47,6 +51,7 @@ class RunFolder(Callback):
         self._log = self.path / EVENTS
         self._commands = self.path / COMMANDS
         self._obeyed = 0
+        self._lock: Lock | None = None
 
     def events(self) -> list[Event]:
         """All events that the folder holds."""
@@ -55,12 +60,21 @@ class RunFolder(Callback):
     def on_event(self, event: Event) -> None:
         if isinstance(event, RunStarted):
             self.path.mkdir(parents=True, exist_ok=True)
+            self._release()
+            self._lock = Lock(self.path / _LOCK, type(self).__name__)
             _end_last_line(self._log)
             # What was asked of an earlier run is not for this one.
             self._obeyed = self._commands.stat().st_size if self._commands.exists() else 0
         self._append(event)
         if isinstance(event, BlockDone):
             self._obey(event.step)
+        elif isinstance(event, RunEnded):
+            self._release()
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            self._lock.release(remove=True)
+            self._lock = None
 
     def _append(self, event: Event) -> None:
         if isinstance(event, (BlockDone, EpochDone)):

@@ -1,7 +1,7 @@
 """Data: whatever the user has, as `Batches` that the engine runs over."""
 
 from talweg.data.arrays import ArrayBatches
-from talweg.data.batches import Batches, Chunk
+from talweg.data.batches import Batches, Chunk, rest_of
 from talweg.data.dataset import Dataset
 from talweg.data.open import open_batches
 from talweg.data.py_dataset import PyDataset
@@ -15,4 +15,5 @@ __all__ = [
     "PyDataset",
     "StreamBatches",
     "open_batches",
+    "rest_of",
 ]

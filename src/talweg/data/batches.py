@@ -5,6 +5,7 @@ their rows are taken, `batch_size` at a time; the last batch of a chunk may be s
 Data in memory is one chunk per epoch, a stream is many.
 """
 
+import contextlib
 import warnings
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, Protocol
@@ -41,6 +42,11 @@ class Chunk(NamedTuple):
         """Full batches, and one more where rows remain."""
         return -(-len(self.order) // self.batch_size)
 
+    def after(self, steps: int) -> "Chunk":
+        """The chunk without its first steps."""
+        first = None if self.first_batch is None else self.first_batch + steps
+        return self._replace(order=self.order[steps * self.batch_size :], first_batch=first)
+
 
 class Batches(Protocol):
     """What `fit` iterates over.
@@ -66,6 +72,16 @@ class Batches(Protocol):
     def check(self, inspect: Callable[[Sample], None]) -> None:
         """Have `inspect` see the host arrays: all at once, or each batch as it comes."""
         ...
+
+
+def rest_of(chunks: Generator[Chunk, None, None], steps: int) -> Generator[Chunk, None, None]:
+    """The chunks of an epoch without its first steps."""
+    with contextlib.closing(chunks):
+        for chunk in chunks:
+            passed = min(steps, chunk.steps)
+            steps -= passed
+            if passed < chunk.steps:
+                yield chunk.after(passed)
 
 
 def warn_of_the_end(wanted: int, came: int) -> None:

@@ -106,26 +106,31 @@ class Filed(Layer):
             objects_to_skip=objects_to_skip,
         )
 
-    def backup_state(self, filepath: Path, told: Mapping[str, Any]) -> None:
+    def backup_state(self, filepath: Path, told: Mapping[str, Any], amid: bool = False) -> None:
         """Write all that training moves, and what else is to be known; for `restore_state`.
 
         Args:
             filepath: the file.
             told: ready for JSON.
+            amid: whether an epoch is under way.
         """
         from talweg.saving import backup
 
-        backup.write(self, os.fspath(filepath), dict(told))
+        backup.write(self, os.fspath(filepath), dict(told), amid)
 
-    def restore_state(self, filepath: Path) -> dict[str, Any]:
+    def restore_state(self, filepath: Path, run: str | None = None) -> dict[str, Any]:
         """Put back what `backup_state` wrote from an equal model; returns what else was told.
 
+        Args:
+            filepath: the file.
+            run: the "run" that must have been told; None for any.
+
         Raises:
-            ValueError: a damaged file, or one of another model. Nothing was changed.
+            ValueError: a damaged file, or one of another run or model. Nothing was changed.
         """
         from talweg.saving import backup
 
-        return backup.read(self, os.fspath(filepath))
+        return backup.read(self, os.fspath(filepath), run)
 
     def to_json(self, **options: Any) -> str:
         """The model without its weights as JSON; `model_from_json` reads it.

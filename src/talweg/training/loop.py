@@ -19,7 +19,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from talweg.core import events
-from talweg.data import Batches, Chunk
+from talweg.data import Batches, Chunk, rest_of
 from talweg.training.block import Passage, Program
 from talweg.training.interrupt import Interrupt
 from talweg.training.pace import Pace
@@ -180,9 +180,14 @@ def _train(
     for epoch in callbacks.epochs_left(epochs):
         trainee.reset_metrics()
         callbacks.on_epoch_begin(epoch)
-        chunks = batches.epoch(epoch)
-        blocks = run(trainee, program, chunks, pace, callbacks, "train", interrupt, tell=tell)
-        ran = False
+        done, told = callbacks.steps_done(epoch)
+        if done:  # of an epoch that was interrupted
+            logs = told
+        blocks = run(
+            trainee, program, batches.epoch(epoch), pace, callbacks, "train", interrupt,
+            tell=tell, done=done,
+        )  # fmt: skip
+        ran = done > 0
         with trainee.training(), contextlib.closing(blocks):
             for logs in blocks:  # noqa: B007 - what remains are those of the last block
                 ran = True
@@ -209,6 +214,7 @@ def run(
     interrupt: Interrupt,
     announced: bool = True,
     tell: Teller | None = None,
+    done: int = 0,
 ) -> Generator[dict[str, Any], None, None]:
     """Run all chunks block by block; yields the logs after each block.
 
@@ -225,13 +231,15 @@ def run(
         interrupt: a Ctrl-C that waits for the end of a block.
         announced: whether `on_block_end` is called.
         tell: where the events of training go.
+        done: how many steps of the pass are left out, since they were taken before.
     """
     begin = getattr(callbacks, f"on_{phase}_batch_begin")
     end = getattr(callbacks, f"on_{phase}_batch_end")
     per_step = callbacks.per_step
     if phase == "test":
         per_step = "weights" if callbacks.per_test_batch else "no"
-    step = 0
+    step = done
+    chunks = rest_of(chunks, done) if done else chunks
     with contextlib.closing(chunks):
         while True:
             with interrupt.answered():
