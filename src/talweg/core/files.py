@@ -3,7 +3,7 @@
 import contextlib
 import os
 import secrets
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
 
@@ -21,18 +21,35 @@ def replacing(path: str | os.PathLike[str]) -> Generator[Path]:
     >>> target.read_text(), len(list(target.parent.iterdir()))
     ('whole', 1)
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp")
-    try:
+    with replacing_all([path]) as (temporary,):
         yield temporary
-        _sync(temporary)
-        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def replacing_all(paths: Sequence[str | os.PathLike[str]]) -> Generator[list[Path]]:
+    """Temporary names beside some paths; what was written there replaces them, in their order.
+
+    Nothing is replaced before the bytes of all are on the disk. After an error the temporary
+    files are removed.
+    """
+    targets = [Path(path) for path in paths]
+    temporaries = [
+        path.with_name(f".{path.name[:100]}.{secrets.token_hex(6)}.tmp") for path in targets
+    ]
+    try:
+        yield temporaries
+        for temporary in temporaries:
+            _sync(temporary)
+        for temporary, path in zip(temporaries, targets, strict=True):
+            os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        for temporary in temporaries:
+            temporary.unlink(missing_ok=True)
         raise
-    # The name itself is safe once its folder is; not every system can sync a folder.
-    with contextlib.suppress(OSError):
-        _sync(path.parent)
+    # The names themselves are safe once their folders are; not every system can sync a folder.
+    for folder in dict.fromkeys(path.parent for path in targets):
+        with contextlib.suppress(OSError):
+            _sync(folder)
 
 
 def _sync(path: Path) -> None:

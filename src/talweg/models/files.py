@@ -40,7 +40,8 @@ class Filed(Layer):
             filepath: a name that ends in ".keras"; or in ".h5" for programs that read the older
                 files, which hold Sequential and functional models only.
             overwrite: whether a file of that name is replaced; else it is an error.
-            zipped: accepted as Keras does; the file is one zip.
+            zipped: False to write a folder of that name with the members of the ".keras" file;
+                other files in it are left alone.
             include_optimizer: for ".h5": whether the arguments of `compile` and the state of the
                 optimizer are written, too.
             save_format: accepted as Keras does; the ending of the name decides.
@@ -54,14 +55,15 @@ class Filed(Layer):
     def save_weights(
         self, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None
     ) -> None:
-        """Write the weights as a `.weights.h5` or `.safetensors` file.
+        """Write the weights as a `.weights.h5`, `.weights.json` or `.safetensors` file.
 
         Args:
             filepath: a name that ends in ".weights.h5": weights and the optimizer's state, for
                 Keras; or in ".safetensors": weights alone by their paths, for PyTorch, NumPy and
                 others. The latter needs `pip install "talweg[exchange]"`.
             overwrite: whether a file of that name is replaced; else it is an error.
-            max_shard_size: None; Keras can write several files of so many gigabytes.
+            max_shard_size: how much of 2**30 bytes one file may hold: the weights are then in
+                several, beside a `filepath` that ends in ".weights.json".
 
         Raises:
             ValueError: another ending; a model without weights.
@@ -80,8 +82,8 @@ class Filed(Layer):
     ) -> None:
         """Take the weights from a file, and the state of the optimizer where it fits.
 
-        `.weights.h5`, `.keras` and `.h5` files are read by the places of the layers in the
-        model, `.safetensors` files by the paths of the variables.
+        `.weights.h5`, `.weights.json`, `.keras` and `.h5` files are read by the places of the
+        layers in the model, `.safetensors` files by the paths of the variables.
 
         Args:
             filepath: the file.
@@ -89,7 +91,7 @@ class Filed(Layer):
             allow_nan: whether weights may be NaN.
             by_name: for `.h5` files of older versions and `.safetensors`: whether to fill only
                 what has a name that the file knows, and to leave the rest alone.
-            objects_to_skip: for `.weights.h5` and `.keras` files: layers that keep their weights.
+            objects_to_skip: for `.weights` and `.keras` files: layers that keep their weights.
 
         Raises:
             ValueError: with a list of what is missing, left over or of another shape or type.
@@ -246,7 +248,7 @@ def load_model(
     safe_mode: bool = True,
     allow_nan: bool = False,
 ) -> Any:
-    """The model in a `.keras` file, or in an `.h5` file of older versions.
+    """The model in a `.keras` file, unpacked in a folder, or in an `.h5` file of older versions.
 
     Nothing in the file is executed or imported: it may name talweg's classes, and those that
     were registered or are passed.

@@ -111,6 +111,16 @@ class Weights:
     def _damaged(self, what: str) -> DamagedFile:
         return DamagedFile(f"{self.name}: {what}. The file was not used.")
 
+    def join(self, other: "Weights") -> None:
+        """Add the datasets of another open file, which lie elsewhere."""
+        twice = sorted(self.datasets.keys() & other.datasets.keys())
+        if twice:
+            raise self._damaged(f"{twice[0]} is there twice, also in {other.name}")
+        self.datasets |= other.datasets
+        self.groups = other.groups | self.groups
+        self._heads |= other._heads
+        self.stored += other.stored
+
     def of(self, path: str) -> dict[str, str]:
         """The paths of the datasets of one part by their key."""
         prefix = f"{path}/vars/" if path else "vars/"
@@ -237,7 +247,18 @@ def replaced(path: Path) -> Generator[h5py.File]:
     Raises:
         OSError: it could not be written; `path` is what it was.
     """
-    with replacing(path) as temporary, _Sink(temporary) as sink:
+    with replacing(path) as temporary, written(temporary) as file:
+        yield file
+
+
+@contextlib.contextmanager
+def written(path: Path) -> Generator[h5py.File]:
+    """A new file to write into.
+
+    Raises:
+        OSError: it could not be written, and is not whole.
+    """
+    with _Sink(path) as sink:
         with h5py.File(sink, "w") as file:
             yield file
         if sink.error is not None:

@@ -1,7 +1,7 @@
 """From the parts of a model to an HDF5 file, and back: all of it fits, or nothing is changed."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +20,19 @@ _OWN_WAY = 1 << 28
 
 def write(file: Any, model: Any) -> None:
     """Write the state of all parts of a model into an open HDF5 file."""
+    for path, name, values in values_of(model):
+        hdf5.write(file, path, name, values)
+
+
+def values_of(model: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The path, the name and the own variables of every part of a model."""
     for path, part in parts(model):
         values: dict[str, Any] = {}
         if isinstance(part, Optimizer):
             values = {str(i): variable for i, variable in enumerate(part.variables)}
         else:
             part.save_own_variables(values)
-        hdf5.write(file, path, str(part.name), values)
+        yield path, str(part.name), values
 
 
 def assets_of(model: Any) -> dict[str, bytes]:
