@@ -79,10 +79,6 @@ ABSENT: dict[str, dict[str, str]] = {
         "*": "They are in talweg.optimizers; Keras 3 refuses these names, too."
     },
     "keras.quantizers": {"*": _QUANTIZED},
-    "keras.saving": {
-        "KerasFileEditor": "A .keras file is a zip with an HDF5 file: open them with zipfile and "
-        "h5py, or load the model and change that."
-    },
     "keras.utils.bounding_boxes": {"*": _BOXES},
     "keras.utils.legacy": {"*": "It is talweg.utils.serialize_keras_object, without `legacy`."},
     "keras.visualization": {

@@ -11,6 +11,7 @@ from talweg.core.serialization import (
     serialize_keras_object,
 )
 from talweg.saving.damage import DamagedFile
+from talweg.saving.editor import KerasFileEditor
 from talweg.saving.models import (
     load_model,
     load_weights,
@@ -22,6 +23,7 @@ from talweg.saving.models import (
 __all__ = [
     "CustomObjectScope",
     "DamagedFile",
+    "KerasFileEditor",
     "custom_object_scope",
     "deserialize_keras_object",
     "get_custom_objects",

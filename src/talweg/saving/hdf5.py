@@ -138,6 +138,11 @@ class Weights:
         """Shape and type of a dataset, without reading it; None where it is missing."""
         return self._heads.get(path)
 
+    def size(self, path: str) -> int:
+        """How many bytes an array will have, by what the head says."""
+        shape, dtype = self._heads[path]
+        return math.prod(shape) * dtype.itemsize
+
     def read(self, path: str, limit: int | None = None) -> np.ndarray:
         """The array of a dataset whose shape was found to be right.
 
@@ -151,7 +156,7 @@ class Weights:
         shape, dtype = self._heads[path]
         if kind(dtype) not in "fib":
             raise self._damaged(f"{path} has type {dtype}, which no variable has")
-        if limit is not None and math.prod(shape) * dtype.itemsize > limit:
+        if limit is not None and self.size(path) > limit:
             raise self._damaged(f"{path} claims shape {shape}, more than the file holds")
         with _believing(self.name):
             array, wanted = self._read(path, math.prod(shape), dtype)
