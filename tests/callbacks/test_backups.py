@@ -104,6 +104,12 @@ def test_kill_9_at_every_step_and_backup(whole, tmp_path):
             killed.same(killed.train(folder), whole)
 
 
+@pytest.mark.parametrize("folder", ["", None])
+def test_no_folder_is_refused(folder):
+    with pytest.raises(ValueError, match="backup_dir"):
+        callbacks.BackupAndRestore(folder)
+
+
 @pytest.mark.parametrize("freq", [0, -1, 1.5, True, "batch"])
 def test_impossible_frequencies_are_refused(freq):
     with pytest.raises(ValueError, match="save_freq"):

@@ -371,3 +371,42 @@ def test_a_vocabulary_that_was_learned_lies_beside_the_config(tmp_path, mode):
     x = np.array([[7, 9], [5, 8]], "int32")
     np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
     assert again.layers[0].get_vocabulary() == lookup.get_vocabulary()
+
+
+class Doubled(talweg.layers.Layer):
+    """Leaves a layer in its config, as Keras allows."""
+
+    def __init__(self, inner, **options):
+        super().__init__(**options)
+        self.inner = talweg.saving.deserialize_keras_object(inner) if (
+            isinstance(inner, dict)
+        ) else inner  # fmt: skip
+
+    def build(self, shape):
+        self.inner.build(shape)
+
+    def call(self, x):
+        return self.inner(x) * 2
+
+    def get_config(self):
+        return {**super().get_config(), "inner": self.inner}
+
+
+def test_an_object_that_was_left_in_a_config_becomes_its_record(tmp_path):
+    model = talweg.Sequential([talweg.Input((2,)), Doubled(talweg.layers.Dense(3))])
+    model.save(tmp_path / "m.keras")
+    again = talweg.models.load_model(tmp_path / "m.keras", custom_objects={"Doubled": Doubled})
+    x = np.ones((2, 2), "f4")
+    np.testing.assert_array_equal(again.predict(x, verbose=0), model.predict(x, verbose=0))
+
+
+def test_a_registered_function_is_found_as_keras_3_6_told_it():
+    @talweg.saving.register_keras_serializable(package="told")
+    def cubed(x):
+        return x**3
+
+    record = {
+        "module": "builtins", "class_name": "function", "config": "told>cubed",
+        "registered_name": "function",
+    }  # fmt: skip
+    assert talweg.saving.deserialize_keras_object(record) is cubed

@@ -164,6 +164,19 @@ def test_impossible_names_of_models(model, tmp_path, path, options, match, monke
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("name", ["w.weights.h5", "w.weights.json"])
+def test_layers_can_be_left_out(model, tmp_path, name):
+    more = {"max_shard_size": SIZE} if name.endswith(".json") else {}
+    model.save_weights(tmp_path / name, objects_to_skip=[model.layers[0]], **more)
+    other = made(talweg, seed=8)
+    first = other.layers[0].get_weights()
+    other.load_weights(tmp_path / name, objects_to_skip=[other.layers[0]])
+    for a, b in zip(other.get_weights(), [*first, *model.get_weights()[2:]], strict=True):
+        np.testing.assert_array_equal(a, b)
+    with pytest.raises(ValueError, match="Missing in the file"):
+        other.load_weights(tmp_path / name)
+
+
 @pytest.mark.parametrize("size", [0, -1, True, "1"])
 def test_impossible_sizes(model, tmp_path, size):
     with pytest.raises(ValueError, match="max_shard_size"):

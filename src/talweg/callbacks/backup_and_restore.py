@@ -58,7 +58,7 @@ class BackupAndRestore(Callback):
     ):
         super().__init__()
         owner = type(self).__name__
-        if not os.fspath(backup_dir):
+        if backup_dir is None or not os.fspath(backup_dir):  # pyright: ignore
             raise errors.invalid(owner, "backup_dir", "the name of a folder", backup_dir)
         whole = isinstance(save_freq, int) and not isinstance(save_freq, bool) and save_freq > 0
         if save_freq != "epoch" and not whole:

@@ -318,7 +318,7 @@ def serialize_keras_object(obj: Any) -> Any:
         registered = None if module else get_registered_name(cls)
         if "recorded_as" in vars(cls):
             registered = class_name
-        config = obj.get_config()
+        config = _written(obj.get_config())
         return _record(module or cls.__module__, class_name, config, registered)
     if isinstance(obj, Mapping):
         return {key: serialize_keras_object(item) for key, item in obj.items()}
@@ -330,6 +330,17 @@ def serialize_keras_object(obj: Any) -> Any:
         registered = get_registered_name(obj)
         return _record("builtins", "function", registered, registered)
     raise errors.wrong_type("serialize", "the object", "serializable", obj)
+
+
+def _written(config: Any) -> Any:
+    """A config with records in the place of objects, which a class of the user's may leave in."""
+    if config is None or isinstance(config, (bool, int, float, str)):
+        return config
+    if isinstance(config, (list, tuple)):
+        return type(config)(map(_written, config)) if type(config) in (list, tuple) else config
+    if isinstance(config, Mapping):
+        return {key: _written(value) for key, value in config.items()}
+    return serialize_keras_object(config)
 
 
 def _record(module: str, class_name: str, config: Any, registered: str | None) -> dict[str, Any]:
@@ -376,6 +387,8 @@ def deserialize_keras_object(
             config["config"] if class_name == "function" else class_name
         )
         found = get_registered_object(str(registered)) or get_registered_object(str(class_name))
+        if found is None and class_name == "function":  # so Keras 3.6 told a registered one
+            found = get_registered_object(str(config.get("config")))
         if found is not None:
             return _from_config(found, config.get("config", {}), config)
         catalog = catalog_of(config.get("module"))

@@ -53,7 +53,11 @@ class Filed(Layer):
         save_model(self, filepath, overwrite, zipped, include_optimizer, save_format)
 
     def save_weights(
-        self, filepath: Path, overwrite: bool = True, max_shard_size: float | None = None
+        self,
+        filepath: Path,
+        overwrite: bool = True,
+        max_shard_size: float | None = None,
+        objects_to_skip: Iterable[Layer] | None = None,
     ) -> None:
         """Write the weights as a `.weights.h5`, `.weights.json` or `.safetensors` file.
 
@@ -64,13 +68,20 @@ class Filed(Layer):
             overwrite: whether a file of that name is replaced; else it is an error.
             max_shard_size: how much of 2**30 bytes one file may hold: the weights are then in
                 several, beside a `filepath` that ends in ".weights.json".
+            objects_to_skip: layers that are left out.
 
         Raises:
             ValueError: another ending; a model without weights.
         """
         from talweg.saving import save_weights
 
-        save_weights(self, filepath, overwrite=overwrite, max_shard_size=max_shard_size)
+        save_weights(
+            self,
+            filepath,
+            overwrite=overwrite,
+            max_shard_size=max_shard_size,
+            objects_to_skip=objects_to_skip,
+        )
 
     def load_weights(
         self,

@@ -121,7 +121,11 @@ def _load(
 
 
 def save_weights(
-    model: Any, filepath: _NAME_OF_PATH, overwrite: bool = True, max_shard_size: Any = None
+    model: Any,
+    filepath: _NAME_OF_PATH,
+    overwrite: bool = True,
+    max_shard_size: Any = None,
+    objects_to_skip: Iterable[Any] | None = None,
 ) -> None:
     """Write the weights of a model; see `Model.save_weights`."""
     owner = "save_weights"
@@ -135,14 +139,17 @@ def save_weights(
         raise ValueError(
             f"Model {model.name!r} has no weights yet: build it, or call it on a batch, first."
         )
+    skipped = objects_to_skip or ()
     if sharded:
-        shards.save(model, path, max_shard_size)
+        shards.save(model, path, max_shard_size, skipped)
         return
     if path.name.endswith(exchange.ENDING):
+        if skipped:
+            raise errors.invalid(owner, "objects_to_skip", "None for .safetensors", skipped)
         exchange.save(model, path)
         return
     with hdf5.replaced(path) as file:
-        state.write(file, model)
+        state.write(file, model, skipped)
 
 
 def load_weights(

@@ -12,7 +12,7 @@ old one go only when the new JSON stands in its place.
 import contextlib
 import json
 import re
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterable, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -36,18 +36,19 @@ _MOST_SHARDS = 10_000
 _Shard = dict[str, tuple[str, dict[str, np.ndarray]]]
 
 
-def save(model: Any, path: Path, gigabytes: Any) -> None:
+def save(model: Any, path: Path, gigabytes: Any, skipped: Iterable[Any] = ()) -> None:
     """Write the weights of a built model, and the state of its optimizer.
 
     Args:
         path: of the JSON.
         gigabytes: how much a file may hold, in units of 2**30 bytes.
+        skipped: layers that are left out.
 
     Raises:
         ValueError: a variable is larger than that.
         OSError: a file could not be written; the set that was there is what it was.
     """
-    shards = _packed(model, gigabytes)
+    shards = _packed(model, gigabytes, skipped)
     old = _old_shards(path)
     names = _free_names(path, len(shards))
     with replacing_all([*(path.with_name(name) for name in names), path]) as temporaries:
@@ -105,7 +106,7 @@ def opened(path: Path) -> Generator[Weights]:
         yield whole
 
 
-def _packed(model: Any, gigabytes: Any) -> list[_Shard]:
+def _packed(model: Any, gigabytes: Any, skipped: Iterable[Any]) -> list[_Shard]:
     """Variable after variable, a new file where one is full."""
     number = isinstance(gigabytes, (int, float)) and not isinstance(gigabytes, bool)
     if not number or not gigabytes > 0:
@@ -113,7 +114,7 @@ def _packed(model: Any, gigabytes: Any) -> list[_Shard]:
     most = gigabytes * 2**30
     shards: list[_Shard] = [{}]
     held = 0
-    for path, name, values in state.values_of(model):
+    for path, name, values in state.values_of(model, skipped):
         for key, value in values.items():
             array = np.asarray(value)
             if array.nbytes > most:

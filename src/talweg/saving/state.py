@@ -18,21 +18,28 @@ from talweg.saving.layout import parts
 _OWN_WAY = 1 << 28
 
 
-def write(file: Any, model: Any) -> None:
-    """Write the state of all parts of a model into an open HDF5 file."""
-    for path, name, values in values_of(model):
+def write(file: Any, model: Any, skipped: Iterable[Any] = ()) -> None:
+    """Write the state of all parts of a model, but for some layers, into an open HDF5 file."""
+    for path, name, values in values_of(model, skipped):
         hdf5.write(file, path, name, values)
 
 
-def values_of(model: Any) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """The path, the name and the own variables of every part of a model."""
+def values_of(model: Any, skipped: Iterable[Any] = ()) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """The path, the name and the own variables of every part of a model but some layers."""
+    left = _below(skipped)
     for path, part in parts(model):
+        if id(part) in left:
+            continue
         values: dict[str, Any] = {}
         if isinstance(part, Optimizer):
             values = {str(i): variable for i, variable in enumerate(part.variables)}
         else:
             part.save_own_variables(values)
         yield path, str(part.name), values
+
+
+def _below(layers: Iterable[Any]) -> set[int]:
+    return {id(layer) for part in layers for layer in part._flatten_layers()}
 
 
 def assets_of(model: Any) -> dict[str, bytes]:
@@ -76,7 +83,7 @@ class Plan(Filling):
         super().__init__(weights)
         self.model = model
         self.own_ways: list[tuple[Any, dict[str, str]]] = []
-        left = {id(layer) for part in skipped for layer in part._flatten_layers()}
+        left = _below(skipped)
         used: set[str] = set()
         for path, part in parts(model):
             prefix = f"{path}/vars" if path else "vars"
