@@ -26,6 +26,7 @@ DIFFERENT = {
     "keras.saving.load_model": "allow_nan, since NaN in a file is refused otherwise",
     "keras.saving.load_weights": "allow_nan; what Keras takes by **kwargs has its name",
     "keras.saving.save_model": "what Keras takes by **kwargs has its name",
+    "keras.saving.save_weights": "what Keras takes by **kwargs has its name",
 }
 ALSO = {
     "keras.Optimizer": "keras.optimizers.Optimizer",
