@@ -352,7 +352,7 @@ def test_labels_and_norms_of_jax_arrays_are_jax_arrays():
         given = np.array([[1, 2], [2, 0]])
         assert isinstance(make(given), np.ndarray)
         assert isinstance(make(jax.numpy.asarray(given)), jax.Array)
-        assert np.array_equal(make(given), make(jax.numpy.asarray(given)))
+        np.testing.assert_allclose(make(given), make(jax.numpy.asarray(given)), rtol=1e-6)
 
 
 # -- what is given by position -------------------------------------------------------
