@@ -432,3 +432,20 @@ def test_a_layer_is_made_again_with_the_name_of_its_policy():
 )
 def test_preprocessing_layers_take_lists_and_all_take_tables(layer, given, shape):
     assert layer(given).shape == shape
+
+
+def test_a_layer_without_get_config_has_its_arguments_in_it_as_in_keras():
+    def made(framework):
+        class Scaled(framework.layers.Layer):
+            def __init__(self, factor=1.0, **rest):
+                super().__init__(**rest)
+                self.factor = factor
+
+        return Scaled
+
+    for given in ({}, {"factor": 2.0, "dtype": "float32", "name": "scaled"}):
+        theirs = made(keras)(**given).get_config()
+        own = made(talweg)
+        config = own(**given).get_config()
+        assert {**theirs, "name": config["name"]} == config
+        assert own.from_config(config).get_config() == config

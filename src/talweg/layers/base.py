@@ -263,12 +263,16 @@ class Layer(Called):
         if type(self).get_config is Layer.get_config and type(self).__init__ is not Layer.__init__:
             args, kwargs = self._init_arguments
             signature = inspect.signature(type(self).__init__)
-            given = dict(list(signature.bind(self, *args, **kwargs).arguments.items())[1:])
-            given.update(given.pop("kwargs", {}))
-            taken = signature.parameters
-            if all(parameter.kind is not parameter.VAR_KEYWORD for parameter in taken.values()):
-                config = {name: value for name, value in config.items() if name in taken}
-            config.update(serialize_keras_object(given))
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            given = dict(list(bound.arguments.items())[1:])
+            kinds = {name: parameter.kind for name, parameter in signature.parameters.items()}
+            rest = next((name for name, kind in kinds.items() if kind.name == "VAR_KEYWORD"), None)
+            if rest is None:
+                config = {name: value for name, value in config.items() if name in kinds}
+            else:
+                given.update(given.pop(rest))
+            config = {**serialize_keras_object(given), **config}
         return config
 
     @classmethod
