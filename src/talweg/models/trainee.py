@@ -41,8 +41,9 @@ _cell = _Cell()
 _ALONE = sys.getrefcount(_cell.value)
 
 
-# Up to so many bytes of weights, a copy of the state costs a block nothing that counts.
-_SMALL = 1 << 22
+# Up to so many bytes of weights, a copy of the state costs nothing that counts. Above, it would
+# be made at every step (benchmarks/README.md).
+_SMALL = 1 << 18
 
 
 class ModelTrainee:
