@@ -66,6 +66,7 @@ def assert_same(model, reference, rtol=1e-5):
         )
 
 
+@pytest.mark.sampled("build")
 @pytest.mark.parametrize(
     ("build", "name"), [(dense, "Adam"), (normalized, "SGD"), (normalized, "Adam"), (Own, "SGD")]
 )

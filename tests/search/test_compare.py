@@ -386,6 +386,7 @@ def test_phases_that_count_epochs_are_refused(problem):
         talweg.compare(build, *problem, optimizers={"phases": phases}, verbose=0)
 
 
+@pytest.mark.battery
 def test_optimizers_with_parts_are_compared_by_multiples(problem):
     parts = talweg.optimizers.ByPath({"*bias": 0.5}, default=talweg.optimizers.Adam(1e-2))
     result = talweg.compare(
