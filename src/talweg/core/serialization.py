@@ -4,6 +4,8 @@ A record is what Keras writes: module, class_name, config, registered_name. The 
 the public path in Keras's own namespace ("keras.layers"), so that records move both
 ways. Reading never imports anything: a class is found in a `Catalog` (the packages of
 talweg) or among the objects the user registered, or it is refused.
+
+Longer than other files: what is written and what may be read are one law, to be seen at once.
 """
 
 import contextlib

@@ -284,6 +284,10 @@ class Layer(Called):
             config = {**config, "dtype": policy if whole else policy.name}
         return cls(**config)
 
+    def _again(self) -> Any:
+        """A layer of the same config with variables of its own, for `clone_model`."""
+        return type(self).from_config(self.get_config())
+
     @property
     def path(self) -> str | None:
         """The names of the layers around it and its own; None until it is built."""

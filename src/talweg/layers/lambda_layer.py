@@ -73,8 +73,8 @@ class Lambda(Layer):
             return self._traced_spec(*args, **kwargs)
         return super().compute_output_spec(*args, **kwargs)
 
-    def again(self) -> "Lambda":
-        """A Lambda of the same function, for `clone_model`."""
+    def _again(self) -> "Lambda":
+        # Its function is here; only a file may not hold it.
         kept = (self.function, self._output_shape, self.mask, self.arguments)
         return type(self)(*kept, **super().get_config())
 

@@ -6,7 +6,7 @@ from typing import Any
 import jax
 
 from talweg.core import errors
-from talweg.layers import Input, Lambda, Layer
+from talweg.layers import Input, Layer
 from talweg.metrics import Metric
 from talweg.models.functional import Functional
 from talweg.models.model import Model
@@ -56,9 +56,7 @@ def clone_model(
             return clone_model(layer, None, clone if recursive else None, inner, recursive)
         if clone_function is not None:
             return clone_function(layer)
-        if type(layer) is Lambda:  # its function is here; only a file may not hold it
-            return layer.again()
-        return type(layer).from_config(layer.get_config())
+        return layer._again()
 
     if isinstance(model, Sequential):
         if call_function is not None:

@@ -1,4 +1,4 @@
-# ruff: noqa: F401, F403
+# ruff: noqa: F401, F403  (the names are exported, and listed in the modules they come from)
 """Keras's array functions, as thin as they can be over jax.numpy, jax.nn and jax.lax.
 
 Those that NumPy has, too, are listed in `ops.numpy`, those of neural networks in `ops.nn`.

@@ -10,6 +10,8 @@ keep their variables, rates and schedules, which stay live:
 
 In the pure state, `hyper` holds the hyperparameters of all, `inner` all else of the
 optimizers inside.
+
+Longer than other files: one inside and many inside share all but how names lead to them.
 """
 
 import inspect
