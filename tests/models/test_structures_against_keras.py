@@ -151,3 +151,66 @@ def test_uses_of_ops_that_are_outputs_have_names_that_differ():
     assert model.output_names == ["multiply", "multiply_1", "add"]
     model.compile("sgd", {"multiply": "mse", "multiply_1": "mae", "add": "mse"})
     assert "multiply_1_loss" in model.evaluate(A, [A, A, A], verbose=0, return_dict=True)
+
+
+def with_an_optional_input(library):
+    class Sum(library.layers.Layer):
+        def call(self, a, b=None):
+            return a if b is None else a + b
+
+    a, b = library.Input((2,)), library.Input((2,), optional=True)
+    head = library.layers.Dense(1, kernel_initializer="ones")
+    return library.Model([a, b], head(Sum()(a, b)))
+
+
+def two_heads(library):
+    x = library.Input((2,))
+    kernels = {"p": "ones", "q": "zeros"}
+    outputs = [
+        library.layers.Dense(1, kernel_initializer=kernel, name=name)(x)
+        for name, kernel in kernels.items()
+    ]
+    return library.Model(x, outputs)
+
+
+def batches_of(*batch):
+    yield from (batch, batch)
+
+
+Y, WEIGHT = A[:, :1] * 5, np.arange(4.0)
+
+
+@pytest.mark.parametrize(("loss", "more", "data"), [
+    (["mse", None], {}, (A, [Y, None])),
+    ([None, "mae"], {}, (A, (None, Y))),
+    (["mse", None], {"metrics": [["mae"], None]}, (A, [Y, None])),
+    (["mse", "mse"], {}, (A, [Y, Y], [WEIGHT, None])),
+])  # fmt: skip
+def test_none_stands_for_a_target_or_a_weight_that_is_left_out_as_in_keras(loss, more, data):
+    found = []
+    for library in (talweg, keras):
+        model = two_heads(library)
+        model.compile("sgd", loss, **more)
+        batch = model.test_on_batch(*data, return_dict=True)
+        history = model.fit(batches_of(*data), steps_per_epoch=2, shuffle=False, verbose=0).history
+        history.update(model.fit(*data[:2], validation_split=0.5, shuffle=False, verbose=0).history)
+        history.pop("learning_rate", None)
+        found.append({**batch, **{name: values[0] for name, values in history.items()}})
+    assert found[0] == pytest.approx(found[1], rel=1e-5)
+
+
+def test_none_stands_for_an_optional_input_as_in_keras():
+    def scores(library):
+        model = with_an_optional_input(library)
+        model.compile("sgd", "mse")
+        loss = model.fit([A, None], Y, verbose=0, shuffle=False).history["loss"]
+        return [*loss, *model.predict([A, None], verbose=0)[:, 0]]
+
+    assert scores(talweg) == pytest.approx(scores(keras), rel=1e-5)
+
+
+def test_none_in_the_place_of_a_target_that_is_needed_is_named():
+    model = two_heads(talweg)
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="y lacks targets for output 'q'"):
+        model.fit(A, [Y, None], verbose=0)

@@ -16,7 +16,8 @@ def to_host(value: Any, what: str) -> Any:
     """`value` as NumPy or JAX arrays in the types that are computed with.
 
     float64 becomes `floatx()`, int64 becomes int32, pandas, torch and TensorFlow tensors
-    become arrays; dicts, tuples and lists of arrays keep their structure.
+    become arrays; dicts, tuples and lists of arrays keep their structure, and None in them
+    stays: an input, target or weight that is left out.
 
     Args:
         value: arrays, tables, tensors, or lists of numbers.
@@ -32,7 +33,7 @@ def to_host(value: Any, what: str) -> Any:
         return _from_frame(value, what)
     if isinstance(value, Mapping):
         return {key: to_host(item, f"{what}[{key!r}]") for key, item in value.items()}
-    if isinstance(value, (list, tuple)) and _holds_arrays(value):
+    if holds_arrays(value):
         return tuple(to_host(item, f"{what}[{i}]") for i, item in enumerate(value))
     if isinstance(value, Variable):
         return value.value
@@ -42,10 +43,19 @@ def to_host(value: Any, what: str) -> Any:
     return _to_array(value, what)
 
 
-def _holds_arrays(value: Any) -> bool:
-    """Whether a list is a list of inputs, and not one array written as nested lists."""
-    return len(value) > 0 and all(
-        (hasattr(item, "shape") and len(item.shape) > 0) or isinstance(item, Mapping)
+def holds_arrays(value: Any) -> bool:
+    """Whether a list is a list of inputs, and not one array written as nested lists.
+
+    >>> holds_arrays([np.zeros(2), None]), holds_arrays([[1.0, 2.0], [3.0, 4.0]])
+    (True, False)
+    """
+    if not isinstance(value, (list, tuple)):
+        return False
+    return any(item is not None for item in value) and all(
+        item is None
+        or (hasattr(item, "shape") and len(item.shape) > 0)
+        or isinstance(item, Mapping)
+        or holds_arrays(item)
         for item in value
     )
 

@@ -11,6 +11,7 @@ from talweg import losses
 from talweg.core import errors
 from talweg.core.variables import lend
 from talweg.data.batches import Sample
+from talweg.data.host import holds_arrays
 from talweg.data.open import is_stream
 
 
@@ -43,8 +44,8 @@ def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...]
                 return value.iloc[part]
             if isinstance(value, dict):
                 return {key: take(item) for key, item in value.items()}
-            if isinstance(value, (list, tuple)) and value and hasattr(value[0], "shape"):
-                return type(value)(take(item) for item in value)
+            if holds_arrays(value):
+                return tuple(take(item) for item in value)
             return value[part]
 
         return take(x), take(y), take(weight)
@@ -56,9 +57,9 @@ def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...]
 def _rows(value: Any) -> int:
     """How many rows a table, an array, nested lists, or the first of several inputs have."""
     if isinstance(value, Mapping):
-        return _rows(next(iter(value.values())))
-    if isinstance(value, (list, tuple)) and value and hasattr(value[0], "shape"):
-        return _rows(value[0])
+        value = tuple(value.values())
+    if holds_arrays(value):
+        return _rows(next(item for item in value if item is not None))
     return len(value)
 
 

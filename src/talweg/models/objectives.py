@@ -191,9 +191,10 @@ class Objectives:
             return [None] * count
         if isinstance(y, Mapping) and set(y) <= set(self.outputs):
             return [y.get(name) for name in self.outputs]
-        leaves = jax.tree.leaves(y)
+        leaves = jax.tree.leaves(y, is_leaf=lambda part: part is None)
         if len(leaves) == count:
             return leaves
+        leaves = jax.tree.leaves(y)
         if len(leaves) != len(self._with_loss):
             raise ValueError(f"The model has {count} outputs, but y has {len(leaves)} targets.")
         placed: list[Any] = [None] * count
