@@ -410,3 +410,23 @@ def test_a_registered_function_is_found_as_keras_3_6_told_it():
         "registered_name": "function",
     }  # fmt: skip
     assert talweg.saving.deserialize_keras_object(record) is cubed
+
+
+@pytest.mark.parametrize("library", [talweg, keras])
+def test_a_compiled_model_from_a_file_trains_in_blocks(library, tmp_path):
+    """Files say `steps_per_execution` 1 where nobody chose it: blocks would be one step long."""
+    first = sequential(library)
+    first.compile("adam", "mse")
+    first.save(tmp_path / "m.keras")
+    second = talweg.saving.load_model(tmp_path / "m.keras")
+    assert second.steps_per_execution == "auto"
+    blocks = []
+
+    class Blocks(talweg.callbacks.Callback):
+        def on_block_end(self, step, logs=None):
+            blocks.append(step)
+
+    x = RNG.normal(size=(64, 6)).astype("float32")
+    second.fit(x, x[:, :2], batch_size=2, verbose=0, callbacks=[Blocks()])
+    assert blocks[-1] == 32
+    assert len(blocks) < 32

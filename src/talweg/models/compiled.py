@@ -94,8 +94,8 @@ class CompiledModel(Steps):
                 picks its kind from the shapes.
             weighted_metrics: the same, weighted by sample and class weights.
             run_eagerly: run step by step without compiling, to debug.
-            steps_per_execution: steps in one compiled call; "auto" chooses by measuring, 1
-                steps one by one.
+            steps_per_execution: steps in one compiled call, for which batch hooks are called
+                once; "auto" chooses by measuring, 1 steps one by one.
             jit_compile: accepted as Keras does; steps are compiled.
             auto_scale_loss: under the policy "mixed_float16", wrap the optimizer in a
                 `LossScaleOptimizer`.
@@ -146,8 +146,14 @@ class CompiledModel(Steps):
         return serialize_keras_object(self.compile_arguments)
 
     def compile_from_config(self, config: Mapping[str, Any]) -> None:
-        """Compile as `get_compile_config` recorded."""
-        self.compile(**deserialize_keras_object(config))
+        """Compile as `get_compile_config` recorded.
+
+        A file says `steps_per_execution` 1 where nobody chose it: that is "auto" again.
+        """
+        arguments = deserialize_keras_object(config)
+        if arguments.get("steps_per_execution") == 1:
+            arguments["steps_per_execution"] = "auto"
+        self.compile(**arguments)
 
     @property
     def loss(self) -> Any:
