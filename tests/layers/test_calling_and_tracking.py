@@ -449,3 +449,17 @@ def test_a_layer_without_get_config_has_its_arguments_in_it_as_in_keras():
         config = own(**given).get_config()
         assert {**theirs, "name": config["name"]} == config
         assert own.from_config(config).get_config() == config
+
+
+def test_a_call_with_nothing_is_a_type_error_as_in_keras():
+    for library in (talweg, keras):
+        with pytest.raises(TypeError):
+            library.layers.Dense(2)()
+    with pytest.raises(TypeError, match=r"'sum' was called without 'inputs'.*layer\(x\)"):
+        layers.Add(name="sum")()
+
+    class Constant(layers.Layer):
+        def call(self):
+            return ops.ones((1, 2))
+
+    assert Constant()().shape == (1, 2)

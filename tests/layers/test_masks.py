@@ -202,3 +202,48 @@ def test_mixed_precision_keeps_the_mask_through_the_cast():
     x = layers.Masking()(sequence())
     y = layers.Dense(2, dtype="mixed_bfloat16")(x)
     np.testing.assert_array_equal(mask_of(y), mask_of(x))
+
+
+def test_a_layer_that_tells_its_shape_is_not_traced_for_a_mask_as_in_keras():
+    def shape(library):
+        class LooksAtValues(library.layers.Layer):
+            supports_masking = True
+
+            def call(self, x, mask=None):
+                return x[:, 0] if float(library.ops.sum(x)) > 0 else -x[:, 0]
+
+            def compute_output_shape(self, input_shape):
+                return input_shape[0], input_shape[2]
+
+        x, mask = library.Input((3, 4)), library.Input((3,), dtype="bool")
+        carried = library.layers.Masking()(x)
+        return [LooksAtValues()(x, mask=mask).shape, LooksAtValues()(carried).shape]
+
+    assert shape(talweg) == shape(keras) == [(None, 4), (None, 4)]
+
+
+def test_masks_can_be_asked_for_before_there_is_data():
+    def outputs(library):
+        indices = library.Input((3,), dtype="int32")
+        embedding = library.layers.Embedding(5, 2, mask_zero=True)
+        mask = embedding.compute_mask(indices)
+        rows = library.layers.Masking().compute_mask(embedding(indices))
+        model = library.Model(indices, [mask, rows])
+        embedding.set_weights([np.arange(10.0).reshape(5, 2)])
+        return [np.asarray(out) for out in model(np.array([[0, 3, 1]], "int32"))]
+
+    for ours, theirs in zip(outputs(talweg), outputs(keras), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
+@both
+def test_a_class_may_say_that_it_supports_masking(lib):
+    class Doubled(lib.layers.Layer):
+        supports_masking = True
+
+        def call(self, x):
+            return x * 2
+
+    x = lib.layers.Embedding(5, 2, mask_zero=True)(TOKENS)
+    np.testing.assert_array_equal(mask_of(Doubled()(x)), TOKENS != 0)
+    assert not lib.layers.Layer().supports_masking

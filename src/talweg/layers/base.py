@@ -89,7 +89,6 @@ class Layer(Called):
         self.dtype_policy = dtype
         self.autocast = autocast
         self.built = False
-        self.supports_masking = False
         self.input_spec: Any = None
         if not isinstance(trainable, (bool, np.bool_)):
             raise errors.invalid(owner, "trainable", "True or False", trainable)

@@ -15,8 +15,8 @@ from talweg.core.loans import autocast
 from talweg.core.variables import Variable, lend
 from talweg.layers import context
 from talweg.layers.building import Built, is_shape, shape_of
-from talweg.layers.input_spec import check_inputs, check_positional
-from talweg.layers.masks import call_parameters
+from talweg.layers.input_spec import check_inputs, check_positional, refuse_nothing
+from talweg.layers.masks import call_parameters, is_mask_name
 from talweg.layers.rematerialization import RematScope, activation_again, checkpointed
 from talweg.ops.keras_tensor import KerasTensor, Node, compute_output_spec
 
@@ -110,6 +110,8 @@ class Called(Built):
             raise RuntimeError(
                 f"{type(self).__name__}.__init__ must call super().__init__(**kwargs) first."
             )
+        if not args and not kwargs:
+            refuse_nothing(self.name, call_parameters(type(self)))
         given = args, dict(kwargs)
         args, kwargs = self._convert((args, kwargs)) if self.autocast else (args, kwargs)
         if not self._allow_non_tensor_positional_args:
@@ -187,7 +189,8 @@ class Called(Built):
         The shape is what `compute_output_shape` says, where the layer defines it together
         with `call`; else `call` is traced.
         """
-        leaves = jax.tree.leaves((args, kwargs))
+        masks = {name for name in kwargs if is_mask_name(name)}
+        leaves = jax.tree.leaves((args, {k: v for k, v in kwargs.items() if k not in masks}))
         one_input = len(args) == 1 and all(isinstance(leaf, KerasTensor) for leaf in leaves)
         if (
             one_input

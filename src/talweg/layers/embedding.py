@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
 
-from talweg import constraints, initializers, regularizers
+from talweg import constraints, initializers, ops, regularizers
 from talweg.core import errors
 from talweg.layers.arguments import fields, integer, unsupported
 from talweg.layers.base import Layer
@@ -125,7 +125,7 @@ class Embedding(Layer):
             )
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return jnp.not_equal(inputs, 0) if self.mask_zero else None
+        return ops.not_equal(inputs, 0) if self.mask_zero else None
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         return (*input_shape, self.output_dim)

@@ -1,5 +1,6 @@
 """InputSpec: what a layer accepts, checked before it computes."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -81,6 +82,25 @@ def check_inputs(owner: str, spec: Any, inputs: Any) -> None:
     for single, array in zip(specs, arrays, strict=True):
         if hasattr(array, "shape"):
             single.check(owner, array.shape)
+
+
+def refuse_nothing(owner: str, parameters: Mapping[str, inspect.Parameter]) -> None:
+    """Refuse a call without arguments, where `call` needs some.
+
+    Args:
+        owner: the name of the layer.
+        parameters: those of its `call`.
+
+    Raises:
+        TypeError: naming the first that is missing.
+    """
+    for name, parameter in parameters.items():
+        variadic = parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD)
+        if parameter.default is parameter.empty and not variadic:
+            raise TypeError(
+                f"Layer {owner!r} was called without {name!r}. Give it a tensor or an array: "
+                "layer(x)."
+            )
 
 
 def check_positional(owner: str, args: Sequence[Any], names: Sequence[str]) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import jax.numpy as jnp
 
+from talweg import ops
 from talweg.layers import context
 from talweg.layers.arguments import fields
 from talweg.layers.base import Layer
@@ -31,7 +32,7 @@ class Masking(Layer):
         self._build_at_init()
 
     def compute_mask(self, inputs: Any, previous_mask: Any = None) -> Any:
-        return jnp.any(jnp.not_equal(inputs, self.mask_value), axis=-1)
+        return ops.any(ops.not_equal(inputs, self.mask_value), axis=-1)
 
     def call(self, inputs: Any) -> Any:
         mask = self.compute_mask(inputs)

@@ -16,7 +16,7 @@ from talweg.ops.keras_tensor import applied, is_symbolic
 class Masked(Tracked):
     """The part of `Layer` that receives masks with its inputs and gives them to its outputs."""
 
-    supports_masking: bool
+    supports_masking: bool = False
     call: Callable[..., Any]
 
     # Whether the layer is a model, which does nothing but call its layers.
@@ -40,7 +40,7 @@ class Masked(Tracked):
         wanted = _mask_parameters(type(self))
         if wanted:
             bound = {**dict(zip(call_parameters(type(self)), args, strict=False)), **kwargs}
-            arrays = {k: v for k, v in bound.items() if not _names_mask(k) and is_arrays(v)}
+            arrays = {k: v for k, v in bound.items() if not is_mask_name(k) and is_arrays(v)}
             if len(arrays) == 1:
                 found = {"mask": next(iter(arrays.values()))}
             else:
@@ -91,8 +91,9 @@ def is_arrays(value: Any) -> bool:
 
 @functools.cache
 def _mask_parameters(cls: type) -> tuple[str, ...]:
-    return tuple(filter(_names_mask, call_parameters(cls)))
+    return tuple(filter(is_mask_name, call_parameters(cls)))
 
 
-def _names_mask(name: str) -> bool:
+def is_mask_name(name: str) -> bool:
+    """Whether a parameter of `call` takes a mask."""
     return name == "mask" or name.endswith("_mask")
