@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+import talweg
 from callbacks.fakes import FakeModel
 from talweg import callbacks
 from talweg.callbacks import Callback, CallbackList, History, LambdaCallback, ProgbarLogger
@@ -322,3 +323,65 @@ def test_terminate_on_nan_may_raise():
     callback.set_model(FakeModel())
     with pytest.raises(RuntimeError, match="got nan at batch 7"):
         callback.on_batch_end(7, {"loss": math.nan})
+
+
+class Counts(Callback):
+    def on_train_begin(self, logs=None):
+        self.batches = []
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.batches.append(batch)
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append(batch)
+
+    def on_test_batch_end(self, batch, logs=None):
+        self.batches.append(batch)
+
+
+def test_steps_per_execution_calls_batch_hooks_once_for_a_block_as_keras_does():
+    def batches(library, counts):
+        model = library.Sequential([library.Input((2,)), library.layers.Dense(1)])
+        model.compile("sgd", "mse", steps_per_execution=3)
+        x = np.ones((12, 2), "float32")
+        model.fit(x, x[:, :1], batch_size=2, epochs=2, verbose=0, callbacks=[counts])
+        model.evaluate(x, x[:, :1], batch_size=2, verbose=0, callbacks=[counts])
+        return counts.batches
+
+    class Theirs(keras.callbacks.Callback):
+        on_train_begin = Counts.on_train_begin
+        on_train_batch_begin = Counts.on_train_batch_begin
+        on_train_batch_end = Counts.on_train_batch_end
+        on_test_batch_end = Counts.on_test_batch_end
+
+    assert batches(talweg, Counts()) == batches(keras, Theirs())
+
+
+class EveryFourth(Callback):
+    def on_train_begin(self, logs=None):
+        self.batches, self.blocks = [0], []
+
+    def due_in(self):
+        return 4 - self.batches[-1] % 4
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.batches.append(batch + 1)
+
+    def on_block_end(self, step, logs=None):
+        self.blocks.append(step)
+
+
+def test_a_callback_that_waits_leaves_blocks_as_long_as_it_waits():
+    class Hooked(EveryFourth):
+        def on_train_batch_end(self, batch, logs=None):
+            super().on_train_batch_end(batch, logs)
+
+    waiting = [EveryFourth()], [EveryFourth(), ReadsLogs()], [EveryFourth(), ReadsWeights()]
+    assert [CallbackList(each).per_step for each in waiting] == ["no", "logs", "weights"]
+    assert CallbackList([Hooked()]).per_step == "weights"
+
+    model = talweg.Sequential([talweg.Input((2,)), talweg.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    x, counts = np.ones((20, 2), "float32"), EveryFourth()
+    model.fit(x, x[:, :1], batch_size=2, verbose=0, callbacks=[counts])
+    assert counts.batches[1:] == counts.blocks == [4, 8, 10]

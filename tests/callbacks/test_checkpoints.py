@@ -224,3 +224,37 @@ def test_a_run_that_stopped_early_is_not_trained_on(tmp_path):
     with pytest.raises(Ended):
         train(Fails())
     assert train().history.epoch == [0, 1]
+
+
+def test_blocks_end_where_a_file_is_due_and_nowhere_else(tmp_path):
+    blocks = []
+
+    class Blocks(callbacks.Callback):
+        def on_block_end(self, step, logs=None):
+            blocks.append(step)
+
+    def files(folder, *others):
+        model = talweg.Sequential([talweg.Input((2,)), talweg.layers.Dense(1)])
+        model.set_weights([np.ones((2, 1)), np.zeros(1)])
+        model.compile("sgd", "mse")
+        x = np.random.default_rng(0).normal(size=(12, 2)).astype("float32")
+        saver = callbacks.ModelCheckpoint(
+            tmp_path / folder / "{epoch}-{batch}.weights.h5", save_weights_only=True, save_freq=4
+        )
+        model.fit(
+            x, x[:, :1], batch_size=2, epochs=2, shuffle=False, verbose=0,
+            callbacks=[saver, *others],
+        )  # fmt: skip
+        found = {}
+        for path in sorted((tmp_path / folder).iterdir()):
+            model.load_weights(path)
+            found[path.name] = np.concatenate([w.ravel() for w in model.get_weights()]).tolist()
+        return found
+
+    in_blocks = files("a", Blocks())
+    assert blocks == [4, 6, 2, 6]
+    assert list(in_blocks) == ["1-4.weights.h5", "2-2.weights.h5", "2-6.weights.h5"]
+    stepwise = files("b", callbacks.LambdaCallback(on_train_batch_end=lambda batch, logs: None))
+    assert in_blocks.keys() == stepwise.keys()
+    for name, weights in in_blocks.items():
+        assert weights == pytest.approx(stepwise[name], rel=1e-6)

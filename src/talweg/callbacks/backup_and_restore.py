@@ -34,8 +34,7 @@ class BackupAndRestore(Callback):
 
     Args:
         backup_dir: the folder; of this training only. Made where it is missing.
-        save_freq: "epoch", or every how many batches, counted across epochs. Batches are then
-            trained one by one.
+        save_freq: "epoch", or every how many batches, counted across epochs.
         double_checkpoint: whether the file before the latest is kept, too, and taken, with a
             warning, where the latest is damaged.
         delete_checkpoint: whether the files are removed when `fit` ends as it should, and the
@@ -78,6 +77,10 @@ class BackupAndRestore(Callback):
     def has_batch_hooks(self) -> bool:
         """Whether batches are counted: blocks must then end where a backup is due."""
         return self.save_freq != "epoch"
+
+    def due_in(self) -> int:
+        """Blocks end where the next backup is due."""
+        return 1 if self.save_freq == "epoch" else int(self.save_freq) - self._unsaved
 
     def on_train_begin(self, logs: Logs = None) -> None:
         owner = type(self).__name__

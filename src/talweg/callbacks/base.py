@@ -24,7 +24,8 @@ class Callback:
     a callback's batch hooks ask for it, and the class says so:
 
         reads = "weights"   the batch hooks look at (or change) the model: blocks are one
-                            step long. The default, since it is always right.
+                            step long. The default, since it is always right. A class that
+                            looks at the model now and then only defines `due_in`.
         reads = "logs"      the batch hooks look at their logs only: they are called for the
                             steps of a finished block, one after another.
 
@@ -83,6 +84,23 @@ class Callback:
         return any(
             hook in own or getattr(cls, hook) is not getattr(Callback, hook) for hook in hooks
         )
+
+    def due_in(self) -> int:
+        """After how many more steps the batch hooks must be called, counted from now; at least 1.
+
+        A block ends there at the latest, and the hooks are called once for a block. Counts for
+        the hooks of the class that defines it: a subclass with others is called at every step.
+        """
+        return 1
+
+    @property
+    def waits(self) -> bool:
+        """Whether `due_in` was written for the batch hooks that the class has."""
+
+        def depth(name: str) -> int:
+            return next(i for i, base in enumerate(type(self).__mro__) if name in vars(base))
+
+        return self.overrides("due_in") and depth("due_in") <= min(map(depth, TRAIN_BATCH_HOOKS))
 
     def state(self) -> dict[str, Any]:
         """What the callback must remember when a run is interrupted, ready for JSON."""

@@ -61,15 +61,20 @@ class CallbackList(Callback):
 
     @property
     def has_batch_hooks(self) -> bool:
-        return self.per_step != "no"
+        return any(callback.has_batch_hooks for callback in self.callbacks)
 
     @property
     def per_step(self) -> Granularity:
         """What must be had after every training step: nothing, its logs, or the weights."""
         hooked = [c for c in self.callbacks if c.has_batch_hooks]
-        if not hooked:
-            return "no"
-        return "weights" if any(c.reads == "weights" for c in hooked) else "logs"
+        if any(c.reads == "weights" and not c.waits for c in hooked):
+            return "weights"
+        return "logs" if any(c.reads == "logs" for c in hooked) else "no"
+
+    def due_in(self) -> int:
+        """How long a block may be for those that look at the model after some of the steps."""
+        waiting = [c for c in self.callbacks if c.has_batch_hooks and c.reads == "weights"]
+        return max(1, min((callback.due_in() for callback in waiting), default=2**30))
 
     @property
     def per_test_batch(self) -> bool:

@@ -74,6 +74,10 @@ class ModelCheckpoint(MonitorCallback):
         """Batches are looked at only where they are counted: else blocks stay long."""
         return self.save_freq != "epoch"
 
+    def due_in(self) -> int:
+        """Blocks end where the next file is due."""
+        return 1 if self.save_freq == "epoch" else int(self.save_freq) - self._batches
+
     def on_train_begin(self, logs: Logs = None) -> None:
         folder = Path(self.filepath).parent
         if "{" not in str(folder):

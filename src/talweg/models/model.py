@@ -224,7 +224,7 @@ class Model(Filed, StateTree, CompiledModel):
         if self.run_eagerly:
             return Pace(limit=1)
         steps = self.steps_per_execution
-        return Pace(limit=steps) if isinstance(steps, int) else Pace()
+        return Pace(limit=steps, fixed=steps > 1) if isinstance(steps, int) else Pace()
 
     # -- evaluate and predict ------------------------------------------------------------
 

@@ -238,6 +238,8 @@ def run(
     per_step = callbacks.per_step
     if phase == "test":
         per_step = "weights" if callbacks.per_test_batch else "no"
+    if pace.fixed:
+        per_step = "no"
     step = done
     chunks = rest_of(chunks, done) if done else chunks
     with contextlib.closing(chunks):
@@ -248,7 +250,7 @@ def run(
                 return
             passage = program.begin(chunk, trainee.read_state(), per_step)
             while passage.longest:
-                count = pace.next(passage.longest)
+                count = pace.next(min(passage.longest, _due(step, pace, callbacks, phase)))
                 begin(step)
                 if tell:
                     tell.changes()
@@ -274,6 +276,13 @@ def run(
                     callbacks.on_block_end(step, logs)
                 yield logs
                 interrupt.raise_if_pending()
+
+
+def _due(step: int, pace: Pace, callbacks: Any, phase: str) -> int:
+    """After how many steps the batch hooks must be called."""
+    if pace.fixed:
+        return pace.limit - step % pace.limit
+    return callbacks.due_in() if phase == "train" else pace.limit
 
 
 def as_floats(logs: dict[str, Any]) -> dict[str, Any]:

@@ -12,12 +12,15 @@ class Pace:
     Args:
         target: seconds that a block should take.
         limit: the largest number of steps; 1 runs step by step.
+        fixed: whether every block has `limit` steps, however long they take, and batch hooks
+            are called once for each.
     """
 
-    def __init__(self, target: float = 0.1, limit: int = 2**30):
+    def __init__(self, target: float = 0.1, limit: int = 2**30, fixed: bool = False):
         self.target = target
         self.limit = limit
-        self._length = min(8, limit)
+        self.fixed = fixed
+        self._length = limit if fixed else min(8, limit)
         self._begun = 0.0
         self._warm = False
 
@@ -29,7 +32,7 @@ class Pace:
     def done(self, steps: int) -> float:
         """The block is finished; returns the seconds it took."""
         seconds = time.perf_counter() - self._begun
-        if self._warm:
+        if self._warm and not self.fixed:
             fitting = int(steps * self.target / max(seconds, 1e-7))
             self._length = max(1, min(fitting, 8 * steps, self.limit))
         self._warm = True  # the first block was spent compiling
