@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from talweg import ops
 from talweg.backend import clear_session, is_keras_tensor
 from talweg.callbacks import Progbar
 from talweg.callbacks.console import (
@@ -116,6 +117,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
     >>> to_categorical([0, 2]).tolist()
     [[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]]
     """
+    if isinstance(x, jax.core.Tracer) and num_classes:  # in a loss: there are no values to check
+        return jax.nn.one_hot(x[..., 0] if x.ndim > 1 and x.shape[-1] == 1 else x, num_classes)
     labels = np.asarray(x, dtype="int64")
     if labels.ndim > 1 and labels.shape[-1] == 1:
         labels = labels[..., 0]
@@ -130,19 +133,22 @@ def to_categorical(x: Any, num_classes: int | None = None) -> Any:
 def normalize(x: Any, axis: int = -1, order: int = 2) -> Any:
     """`x` divided by its norm along an axis; zeros stay zeros. A JAX array stays one.
 
-    A NumPy array keeps its type of floating numbers; of integers it becomes float64.
+    A NumPy array keeps its type of floating numbers; of integers it becomes float64. Tensors of
+    a loss or a functional model are divided too, as by `ops.normalize`.
 
     >>> normalize([[3.0, 4.0]]).round(1)
     array([[0.6, 0.8]], dtype=float32)
     """
+    if isinstance(x, (jax.Array, KerasTensor)):
+        floats = x if jnp.issubdtype(x.dtype, jnp.floating) else ops.cast(x, "float32")
+        return ops.normalize(floats, axis, order)
     array = np.asarray(x)
     if not isinstance(x, np.ndarray):
         array = array.astype("float32")
     elif array.dtype.kind != "f":
         array = array.astype("float64")
     norm = np.linalg.norm(array, ord=order, axis=axis, keepdims=True)
-    result = array / np.where(norm == 0, 1, norm)
-    return jnp.asarray(result) if isinstance(x, jax.Array) else result
+    return array / np.where(norm == 0, 1, norm)
 
 
 def unpack_x_y_sample_weight(data: Any) -> tuple[Any, Any, Any]:

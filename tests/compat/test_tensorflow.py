@@ -146,6 +146,12 @@ def test_draws_have_the_range_asked_for_and_rows_stay_whole(tf):
     assert sorted(rows[:, 0]) == list(range(0, 20, 2))
 
 
+def test_gamma_draws_have_the_mean_of_their_shape_and_rate(tf):
+    draws = tf.random.gamma(shape=[4000], alpha=[1.0, 6.0], beta=2.0, seed=0).numpy()
+    assert draws.shape == (4000, 2)
+    np.testing.assert_allclose(draws.mean(axis=0), [0.5, 3.0], rtol=0.05)
+
+
 def test_a_draw_inside_a_step_is_refused_instead_of_repeated(tf):
     class Noise(layers.Layer):
         def call(self, x):

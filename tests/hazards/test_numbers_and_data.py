@@ -226,6 +226,24 @@ def test_indices_that_an_embedding_lacks_are_refused_with_their_row(index: int) 
             call()
 
 
+def test_a_model_may_give_its_first_embedding_a_part_of_the_columns() -> None:
+    class Ratings(talweg.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.users = layers.Embedding(3, 2)
+            self.movies = layers.Embedding(20, 2)
+
+        def call(self, inputs: Any) -> Any:
+            return (self.users(inputs[:, 0]) * self.movies(inputs[:, 1])).sum(-1, keepdims=True)
+
+    made = Ratings()
+    made.compile("sgd", "mse")
+    x = np.stack([np.arange(10) % 3, np.arange(10) + 10], axis=1)
+    assert np.isfinite(made.fit(x, Y[:10], verbose=0).history["loss"]).all()
+    x[6, 0] = 3
+    refused(r"in \[0, 3\), got 3 in row 6", x, Y[:10], made)
+
+
 @pytest.mark.parametrize("index", [7, -1])
 def test_an_embedding_deep_inside_a_model_is_diagnosed_too(index: int) -> None:
     class Deep(talweg.Model):

@@ -355,6 +355,20 @@ def test_labels_and_norms_of_jax_arrays_are_jax_arrays():
         np.testing.assert_allclose(make(given), make(jax.numpy.asarray(given)), rtol=1e-6)
 
 
+def test_a_loss_may_divide_by_norms_and_count_classes():
+    vectors, numbers = np.array([[3.0, 4.0], [0.0, 0.0]], "f4"), np.array([[0], [2]])
+    theirs = np.asarray(keras.utils.normalize(jax.numpy.asarray(vectors), axis=1))
+    ours = jax.jit(lambda x: talweg.utils.normalize(x, axis=1))(vectors)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-6)
+    slopes = jax.grad(lambda x: talweg.utils.normalize(x, axis=1).sum())(jax.numpy.asarray(vectors))
+    assert np.isfinite(slopes).all()
+    rows = jax.jit(lambda x: talweg.utils.to_categorical(x, 3))(numbers)
+    np.testing.assert_array_equal(rows, keras.utils.to_categorical(numbers, 3))
+    inputs = talweg.Input((2,))
+    model = talweg.Model(inputs, talweg.utils.normalize(inputs, axis=1))
+    np.testing.assert_allclose(model(vectors), theirs, rtol=1e-6)
+
+
 # -- what is given by position -------------------------------------------------------
 
 

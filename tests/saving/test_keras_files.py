@@ -430,3 +430,44 @@ def test_a_compiled_model_from_a_file_trains_in_blocks(library, tmp_path):
     second.fit(x, x[:, :2], batch_size=2, verbose=0, callbacks=[Blocks()])
     assert blocks[-1] == 32
     assert len(blocks) < 32
+
+
+def told_how_to_start(k):
+    class Started(k.layers.Layer):
+        def __init__(self, units=3, **kwargs):
+            super().__init__(**kwargs)
+            self.units = units
+
+        def build(self, input_shape, start):
+            self.w = self.add_weight(shape=(input_shape[-1], self.units), initializer=start)
+            self.start = start
+
+        def call(self, inputs):
+            return inputs @ self.w
+
+        def get_config(self):
+            return {**super().get_config(), "units": self.units}
+
+        def get_build_config(self):
+            return {"input_shape": (None, 4), "start": self.start}
+
+        def build_from_config(self, config):
+            self.build(config["input_shape"], config["start"])
+
+    return Started
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(keras, talweg), (talweg, keras), (talweg, talweg)])
+def test_a_layer_that_is_built_in_its_own_way_is_built_from_what_it_recorded(
+    tmp_path, writer, reader
+):
+    layer = told_how_to_start(writer)()
+    layer.build((None, 4), "random_normal")
+    first = writer.Sequential([writer.Input((4,)), layer, writer.layers.Dense(1)])
+    first.save(str(tmp_path / "m.keras"))
+    again = reader.models.load_model(
+        str(tmp_path / "m.keras"), custom_objects={"Started": told_how_to_start(reader)}
+    )
+    assert again.layers[0].start == "random_normal"
+    x = np.ones((2, 4), "f4")
+    np.testing.assert_allclose(np.asarray(again(x)), np.asarray(first(x)), rtol=1e-5)

@@ -230,9 +230,17 @@ def _from_config(target: Any, config: Any, record: Mapping[str, Any]) -> Any:
     if from_config is None:
         raise errors.invalid(target.__name__, "the class", "one with from_config()", target)
     made = from_config(config)
+    if record.get("build_config") and _builds_its_own_way(target):
+        made.build_from_config(record["build_config"])
     if shared is not None and number is not None:
         shared[target, number] = made
     return made
+
+
+def _builds_its_own_way(cls: type) -> bool:
+    # A model builds talweg's layers when it calls them; of others only they know how.
+    build = getattr(cls, "build_from_config", None)
+    return build is not None and not str(build.__module__).startswith("talweg.")
 
 
 # Objects by their class and number in the file that is being read.

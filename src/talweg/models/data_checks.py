@@ -102,10 +102,14 @@ def linear_head(model: Any) -> bool:
 def check_inputs(model: Any, sample: Sample) -> None:
     """Refuse inputs that the first layer would compute nonsense from.
 
+    Only the first layer of a Sequential model is sure to be given the inputs as they are; the
+    layers of others are looked at where the numbers have turned to nonsense.
+
     Raises:
         ValueError: an index that an Embedding does not have, naming its row.
     """
-    check = getattr(_first_layer(model), "check_inputs_host", None)
+    layers = model.layers if type(model).__name__ == "Sequential" else []
+    check = getattr(layers[0], "check_inputs_host", None) if layers else None
     if check is not None:
         check(np.asarray(jax.tree.leaves(sample.x)[0]))
 
@@ -153,8 +157,3 @@ def classes_of(outputs: Any, y: Any) -> int | None:
         return units
     labels = np.unique(np.asarray(jax.tree.leaves(y)[0]))
     return 2 if np.isin(labels, (0, 1)).all() else None
-
-
-def _first_layer(model: Any) -> Any:
-    layers = getattr(model, "layers", [])
-    return layers[0] if layers else None

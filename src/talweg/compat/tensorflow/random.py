@@ -61,6 +61,22 @@ def uniform(
     return draws.uniform(tuple(shape), minval, 1.0 if maxval is None else maxval, dtype, seed)
 
 
+def gamma(
+    shape: Any, alpha: Any, beta: Any = None, dtype: Any = "float32", seed: Any = None,
+    name: Any = None,
+) -> Any:  # fmt: skip
+    """Draws of gamma distributions: `shape` of them for each entry of `alpha` (and `beta`).
+
+    >>> gamma([2], alpha=[0.5, 3.0, 9.0]).shape
+    (2, 3)
+    """
+    _outside_of_steps("gamma")
+    rate = jnp.asarray(1.0 if beta is None else beta, dtype)
+    alpha = jnp.asarray(alpha, dtype)
+    shape = (*np.ravel(shape).tolist(), *jnp.broadcast_shapes(alpha.shape, rate.shape))
+    return draws.gamma(shape, alpha, dtype, seed) / rate
+
+
 def shuffle(value: Any, seed: Any = None, name: Any = None) -> Any:
     """The rows in another order, each row whole."""
     _outside_of_steps("shuffle")
@@ -86,4 +102,4 @@ def _outside_of_steps(name: str) -> None:
         )
 
 
-__all__ = ["categorical", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
+__all__ = ["categorical", "gamma", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
