@@ -241,7 +241,7 @@ def test_a_model_may_give_its_first_embedding_a_part_of_the_columns() -> None:
     x = np.stack([np.arange(10) % 3, np.arange(10) + 10], axis=1)
     assert np.isfinite(made.fit(x, Y[:10], verbose=0).history["loss"]).all()
     x[6, 0] = 3
-    refused(r"in \[0, 3\), got 3 in row 6", x, Y[:10], made)
+    refused(r"in \[0, 3\), got 3 in row", x, Y[:10], made)
 
 
 @pytest.mark.parametrize("index", [7, -1])

@@ -247,3 +247,23 @@ def test_a_class_may_say_that_it_supports_masking(lib):
     x = lib.layers.Embedding(5, 2, mask_zero=True)(TOKENS)
     np.testing.assert_array_equal(mask_of(Doubled()(x)), TOKENS != 0)
     assert not lib.layers.Layer().supports_masking
+
+
+@both
+def test_a_layer_with_a_mask_of_its_own_need_not_say_that_it_supports_masks(lib):
+    class Halves(lib.layers.Layer):
+        def call(self, x):
+            return lib.ops.split(x, 2, axis=1)
+
+        def compute_mask(self, x, mask=None):
+            return None if mask is None else lib.ops.split(mask, 2, axis=1)
+
+    steps = lib.layers.Embedding(10, 4, mask_zero=True)(np.array([[1, 2, 3, 0]]))
+    halves = Halves()(steps)
+    assert [np.asarray(mask_of(half)).tolist() for half in halves] == [
+        [[True, True]],
+        [[True, False]],
+    ]
+    words = lib.Input((4,))
+    masked = Halves()(lib.layers.Embedding(10, 4, mask_zero=True)(words))
+    assert all(mask_of(half) is not None for half in masked)

@@ -21,6 +21,7 @@ from talweg.layers import context
 from talweg.layers.building import building, is_shape
 from talweg.layers.calling import Called
 from talweg.layers.input_spec import InputSpec
+from talweg.layers.masks import Masked
 from talweg.layers.rematerialization import current_scope
 from talweg.ops.keras_tensor import KerasTensor
 
@@ -89,6 +90,8 @@ class Layer(Called):
         self.dtype_policy = dtype
         self.autocast = autocast
         self.built = False
+        if type(self).compute_mask is not Masked.compute_mask:
+            self.supports_masking = True
         self.input_spec: Any = None
         if not isinstance(trainable, (bool, np.bool_)):
             raise errors.invalid(owner, "trainable", "True or False", trainable)

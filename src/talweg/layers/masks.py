@@ -27,7 +27,7 @@ class Masked(Tracked):
     def compute_mask(self, inputs: Any, previous_mask: Any) -> Any:
         """The mask of the output: that of the input, unless a subclass knows better.
 
-        Asked only where `supports_masking` is True.
+        Asked only where `supports_masking` is True, which it is for a class with its own.
 
         Args:
             inputs: the first argument of the call.
