@@ -471,3 +471,46 @@ def test_a_layer_that_is_built_in_its_own_way_is_built_from_what_it_recorded(
     assert again.layers[0].start == "random_normal"
     x = np.ones((2, 4), "f4")
     np.testing.assert_allclose(np.asarray(again(x)), np.asarray(first(x)), rtol=1e-5)
+
+
+def told_how_it_was_compiled(k):
+    @k.saving.register_keras_serializable("told")
+    def tenth(y_true, y_pred):
+        return k.ops.sum(k.ops.square(y_pred - y_true) / 10.0, axis=1)
+
+    @k.saving.register_keras_serializable("told")
+    class Compiled(k.Model):
+        def __init__(self, **kwargs):
+            super().__init__(**kwargs)
+            self.dense = k.layers.Dense(2)
+
+        def call(self, x):
+            return self.dense(x)
+
+        def compile(self, optimizer, loss_fn):
+            super().compile(optimizer=optimizer, loss=loss_fn)
+            self.told = {"optimizer": optimizer, "loss_fn": loss_fn}
+
+        def get_compile_config(self):
+            return self.told
+
+        def compile_from_config(self, config):
+            self.compile(**{n: k.saving.deserialize_keras_object(c) for n, c in config.items()})
+
+    return Compiled, tenth
+
+
+@pytest.mark.parametrize(("writer", "reader"), [(keras, talweg), (talweg, keras)])
+def test_a_model_that_is_compiled_in_its_own_way_tells_objects(tmp_path, writer, reader):
+    Compiled, tenth = told_how_it_was_compiled(writer)
+    first, x, y = Compiled(), np.ones((4, 3), "f4"), np.zeros((4, 2), "f4")
+    first.compile(writer.optimizers.SGD(0.25), tenth)
+    first.fit(x, y, verbose=0)
+    first.save(str(tmp_path / "m.keras"))
+    _, expected = told_how_it_was_compiled(reader)
+    again = reader.models.load_model(str(tmp_path / "m.keras"))
+    assert again.told["loss_fn"] is expected
+    assert float(np.asarray(again.optimizer.learning_rate)) == 0.25
+    np.testing.assert_allclose(
+        again.evaluate(x, y, verbose=0), first.evaluate(x, y, verbose=0), rtol=1e-5
+    )
