@@ -2,6 +2,7 @@
 
 import inspect
 import warnings
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -9,6 +10,7 @@ import keras
 import numpy as np
 import pytest
 
+import talweg
 from talweg import backend, optimizers
 from talweg.core.serialization import register_keras_serializable
 from talweg.core.variables import Variable
@@ -261,3 +263,35 @@ def test_variables_may_be_assigned_from_variables_and_constrained():
     v.constraint = lambda w: jnp.maximum(w, 0.0)
     SGD(0.5).apply_gradients([(v, v)])
     np.testing.assert_allclose(v.numpy(), [0.0, 0.5])
+
+
+def test_a_change_of_all_gradients_is_refused_where_fit_would_not_make_it() -> None:
+    def centred(grads: Any) -> list[Any]:
+        return [g - g.mean(axis=0) if g.ndim > 1 else g for g in grads]
+
+    class Refused(optimizers.SGD):
+        def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+            super().apply(centred(grads), trainable_variables)
+
+    class Understood(optimizers.SGD):
+        def apply_rule(self, grads: Any, *rest: Any) -> Any:
+            return super().apply_rule(centred(grads), *rest)
+
+    x, y = np.arange(12, dtype="f4").reshape(4, 3), np.ones((4, 2), "f4")
+    by_hand = []
+    for make in (Refused, Understood):
+        variable = talweg.Variable(np.zeros((3, 2), "f4"))
+        optimizer = make(0.5)
+        optimizer.build([variable])
+        optimizer.apply([x[:3, :2]], [variable])
+        by_hand.append(variable.numpy())
+    np.testing.assert_allclose(by_hand[0], -0.5 * centred([x[:3, :2]])[0])
+    np.testing.assert_allclose(by_hand[1], by_hand[0])
+    model = talweg.Sequential([talweg.Input((3,)), talweg.layers.Dense(2)])
+    model.compile(Refused(0.01), "mse")
+    with pytest.raises(NotImplementedError, match="apply_rule"):
+        model.fit(x, y, verbose=0)
+    before = model.layers[0].kernel.numpy().mean(axis=0)
+    model.compile(Understood(0.01), "mse")
+    model.fit(x, y, verbose=0)
+    np.testing.assert_allclose(model.layers[0].kernel.numpy().mean(axis=0), before, atol=1e-6)

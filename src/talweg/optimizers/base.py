@@ -164,7 +164,24 @@ class Optimizer(UpdateSteps):
         self, grads: Sequence[Any], state: OptimizerState, params: Sequence[Any],
         objective: Objective | None = None,
     ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
-        """`update` for the built variables: with their names and constraints. Pure."""
+        """`update` for the built variables: with their names and constraints. Pure.
+
+        Raises:
+            NotImplementedError: a subclass overrides `apply`, which is not called here.
+        """
+        if type(self).apply is not Optimizer.apply:
+            raise NotImplementedError(
+                f"{type(self).__name__} overrides apply(), which fit does not call: its steps are "
+                "pure functions. To change gradients, override apply_rule(grads, params, slots, "
+                "shared, h, t), which has them all, and call super's with the changed ones; to "
+                "write the rule itself, override update_step(gradient, variable, learning_rate)."
+            )
+        return self._updated(grads, state, params, objective)
+
+    def _updated(
+        self, grads: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
         new, state = self.update_leaves(grads, state, params, self.tensors, objective)
         for i, variable in enumerate(self._trainable_variables):
             if variable.constraint is not None and grads[i] is not None:
@@ -228,10 +245,10 @@ class Optimizer(UpdateSteps):
         ordered = [by_variable.get(id(v)) for v in self._trainable_variables]
         params = [v.value for v in self._trainable_variables]
         if objective is not None:  # a function of this batch: nothing to keep compiled
-            new, state = self.update_built(ordered, self.cells_now(), params, objective)
+            new, state = self._updated(ordered, self.cells_now(), params, objective)
         else:
             if self._compiled is None:
-                self._compiled = jax.jit(self.update_built)
+                self._compiled = jax.jit(self._updated)
             new, state = self._compiled(ordered, self.cells_now(), params)
         for variable, value in zip(self._trainable_variables, new, strict=True):
             variable.assign(value)
