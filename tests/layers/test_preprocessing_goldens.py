@@ -76,18 +76,42 @@ STRINGS = [
     lambda: layers.StringLookup(vocabulary=["a"]),
     lambda: layers.TextVectorization(vocabulary=["a"]),
 ]
-HASHES = [lambda: layers.Hashing(num_bins=3), lambda: layers.HashedCrossing(num_bins=3)]
 
 
-@pytest.mark.parametrize("make", STRINGS + HASHES)
-def test_layer_on_strings_in_a_model_says_where_to_put_it(make):
-    with pytest.raises(TypeError, match="Apply the layer to the data before fit"):
-        make()(layers.Input((1,), dtype="string"))
+MODES = ["int", "one_hot", "multi_hot", "count", "tf_idf"]
+SYMBOLIC = [
+    *((lambda mode=mode: layers.StringLookup(**of_mode(mode))) for mode in MODES),
+    *((lambda mode=mode: layers.TextVectorization(**of_mode(mode))) for mode in MODES[2:]),
+    *((lambda mode=mode: layers.Hashing(3, output_mode=mode)) for mode in MODES[:-1]),
+]
+
+
+def of_mode(mode):
+    idf = {"idf_weights": [0.5]} if mode == "tf_idf" else {}
+    return {"vocabulary": ["a"], "output_mode": mode, **idf}
+
+
+@pytest.mark.parametrize("make", SYMBOLIC)
+def test_layer_on_symbolic_strings_says_what_it_computes(make):
+    layer = make()
+    symbolic = layer(layers.Input((1,), dtype="string"))
+    computed = layer(np.array([["a"], ["b"]]))
+    assert symbolic.dtype == str(computed.dtype)
+    assert len(symbolic.shape) == computed.ndim
+    assert symbolic.shape[1] in (None, computed.shape[1])
+
+
+def test_crossing_of_symbolic_strings_says_what_it_computes():
+    for mode, shape in (("int", (None, 1)), ("one_hot", (None, 3))):
+        layer = layers.HashedCrossing(3, output_mode=mode)
+        symbolic = layer([layers.Input((1,), dtype="string") for _ in "ab"])
+        computed = layer([np.array([["a"], ["b"]])] * 2)
+        assert (symbolic.dtype, symbolic.shape) == (str(computed.dtype), shape)
 
 
 @pytest.mark.parametrize("make", STRINGS)
 def test_layer_of_strings_in_a_program_says_where_to_put_it(make):
-    with pytest.raises(TypeError, match="Apply the layer to the data before fit"):
+    with pytest.raises(TypeError, match="apply the layer to the data before fit"):
         jax.jit(make())(jnp.zeros((2, 1), "int32"))
 
 

@@ -21,6 +21,7 @@ class ArrayBatches:
         seed: the order of pass i depends on (seed, i) only.
         steps: steps per epoch. The passes over the data then go on across epochs; where
             a pass ends inside an epoch, the epoch ends with it and a warning says so.
+        read: makes arrays of x.
     """
 
     def __init__(
@@ -32,8 +33,9 @@ class ArrayBatches:
         shuffle: bool | str = False,
         seed: int = 0,
         steps: int | None = None,
+        read: Callable[[Any, str], Any] = to_host,
     ):
-        self._host = Sample(to_host(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
+        self._host = Sample(read(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
         self.rows = check_rows(*self._host)
         check_weight(self._host.weight)
         if batch_size is None:

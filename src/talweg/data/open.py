@@ -1,6 +1,6 @@
 """Which kind of Batches some data makes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from talweg.core import errors
 from talweg.data.arrays import ArrayBatches
 from talweg.data.batches import Batches
+from talweg.data.host import to_host
 from talweg.data.py_dataset import PyDataset
 from talweg.data.streams import StreamBatches
 
@@ -22,6 +23,7 @@ def open_batches(
     shuffle: bool | str = False,
     seed: int = 0,
     owner: str = "fit",
+    read: Callable[[Any, str], Any] = to_host,
 ) -> Batches:
     """Batches over arrays, tables, generators, datasets or loaders.
 
@@ -32,6 +34,7 @@ def open_batches(
         shuffle: True, False or "batch".
         seed: of the order.
         owner: who asks, for messages.
+        read: makes arrays of x, or of the x of each batch; `(x, "x")` -> arrays.
 
     Raises:
         ValueError: a batch size that is no positive integer, y given beside a stream, …
@@ -50,10 +53,10 @@ def open_batches(
                 owner, given[0], "part of the batches when x is a stream", "a separate argument",
                 "Let the stream yield (x, y, sample_weight).",
             )  # fmt: skip
-        return StreamBatches(x, steps, shuffle, seed)
+        return StreamBatches(x, steps, shuffle, seed, read)
     check_index(x=x, y=y, sample_weight=sample_weight)
     size = None if batch_size is None else int(batch_size)
-    return ArrayBatches(x, y, sample_weight, size, shuffle, seed, steps)
+    return ArrayBatches(x, y, sample_weight, size, shuffle, seed, steps, read)
 
 
 def is_stream(x: Any) -> bool:

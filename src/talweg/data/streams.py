@@ -34,14 +34,16 @@ class StreamBatches:
         steps: steps per epoch; the pass over the source then goes on across epochs.
         shuffle: whether a PyDataset's batches come in a new order each pass.
         seed: of that order.
+        read: makes arrays of the x of a batch.
 
     Raises:
         ValueError: the source says that it has no end, and `steps` is None.
     """
 
     def __init__(
-        self, source: Any, steps: int | None = None, shuffle: bool | str = False, seed: int = 0
-    ):
+        self, source: Any, steps: int | None = None, shuffle: bool | str = False, seed: int = 0,
+        read: Callable[[Any, str], Any] = to_host,
+    ):  # fmt: skip
         if steps is None and _endless(source):
             raise errors.invalid(
                 "The data", "steps_per_epoch (or steps)", "given where it has no end", None
@@ -50,6 +52,7 @@ class StreamBatches:
         self.shuffle = shuffle
         self.seed = seed
         self._limit = steps
+        self._read_x = read
         self._length = _length(source)
         self.steps = steps if steps is not None else self._length
         self._dataset = isinstance(source, PyDataset)
@@ -162,7 +165,7 @@ class StreamBatches:
             )
         else:
             x, y, weight = batch, None, None
-        sample = Sample(to_host(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
+        sample = Sample(self._read_x(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
         check_rows(*sample)
         check_weight(sample.weight, whole=False)
         return sample

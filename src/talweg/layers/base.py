@@ -52,6 +52,8 @@ class Layer(Called):
 
     # Whether the layer may be compiled; layers that work on strings are called before.
     supports_jit = True
+    # Whether it takes text where a model begins; a model says so of its first layers.
+    reads_text = False
     _init_arguments: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

@@ -15,7 +15,6 @@ from talweg.layers.fingerprints import concatenated, fingerprint64, siphash64
 from talweg.layers.host_layer import (
     HostLayer,
     called_on_host,
-    check_numbers,
     encode,
     encode_traced,
     encoded_shape,
@@ -126,8 +125,10 @@ class Hashing(HostLayer):
         self.output_mode = output_mode
         self.sparse = refuse_sparse("Hashing", sparse)
 
+    reads_text = True
+
     def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
-        check_numbers(self, args[0])
+        """Numbers are hashed by a call of the host."""
 
     def call(self, inputs: Any) -> Any:
         if isinstance(inputs, jax.core.Tracer):
@@ -200,10 +201,11 @@ class HashedCrossing(HostLayer):
         self.output_mode = output_mode
         self.sparse = refuse_sparse("HashedCrossing", sparse)
 
+    reads_text = True
+
     def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
         columns = args[0] if isinstance(args[0], (list, tuple)) else args[:1]
         for column in columns:
-            check_numbers(self, column)
             if "int" not in str(column.dtype):
                 categories(np.zeros(1, column.dtype), "HashedCrossing")
 
@@ -212,7 +214,7 @@ class HashedCrossing(HostLayer):
             raise errors.invalid(
                 "HashedCrossing", "the input", "a list or tuple of at least two", inputs
             )
-        dtype = self.dtype if self.output_mode == "int" else self.compute_dtype
+        dtype = self._dtype_of_codes()
         if any(isinstance(column, jax.core.Tracer) for column in inputs):
             columns = [jnp.asarray(column) for column in inputs]
             shape = self._shape(columns)
@@ -224,6 +226,9 @@ class HashedCrossing(HostLayer):
         columns = [categories(column, "HashedCrossing") for column in inputs]
         indices = self._indices(columns, self._shape(columns))
         return encode(indices, self.output_mode, self.num_bins, dtype)
+
+    def _dtype_of_codes(self) -> str:
+        return self.dtype if self.output_mode == "int" else self.compute_dtype
 
     def _shape(self, columns: Sequence[Any]) -> tuple[int, ...]:
         shapes = {column.shape for column in columns}

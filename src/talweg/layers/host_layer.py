@@ -11,6 +11,7 @@ import numpy as np
 from talweg.core import errors
 from talweg.core.compilation import leaves_here
 from talweg.layers.base import Layer
+from talweg.layers.building import shape_of
 from talweg.ops.keras_tensor import KerasTensor
 
 
@@ -19,7 +20,8 @@ class HostLayer(Layer):
 
     They take NumPy arrays, lists and strings, and give JAX arrays of numbers (or NumPy
     arrays of strings). Apply them to the data: before `fit`, in a generator, in the
-    `__getitem__` of a PyDataset, or in the `map` of a pipeline.
+    `__getitem__` of a PyDataset, or in the `map` of a pipeline. A model may begin with those
+    that read text: `fit`, `evaluate` and `predict` apply them ahead of the compiled program.
 
     Raises:
         TypeError: the layer is called inside a model, where arrays are traced, and does not
@@ -27,19 +29,31 @@ class HostLayer(Layer):
     """
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        for leaf in jax.tree.leaves((args, kwargs)):
-            if isinstance(leaf, KerasTensor | jax.core.Tracer):
+        leaves = jax.tree.leaves((args, kwargs))
+        if any(isinstance(leaf, KerasTensor | jax.core.Tracer) for leaf in leaves):
+            if not (self.reads_text and _symbolic_text(leaves)):
                 self._check_traceable(*args, **kwargs)
-                return super().__call__(*args, **kwargs)
+            return super().__call__(*args, **kwargs)
         self.built = True
         return self.call(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if not _symbolic_text(jax.tree.leaves((args, kwargs))):
+            return super().compute_output_spec(*args, **kwargs)
+        shape = self.compute_output_shape(jax.tree.map(shape_of, args[0]))
+        return KerasTensor(shape, jax.dtypes.canonicalize_dtype(self._dtype_of_codes()))
+
+    def _dtype_of_codes(self) -> str:
+        """The type of what text becomes."""
+        return self.dtype
 
     def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
         """Refuse to be part of a compiled model."""
         kind = type(self).__name__
         raise errors.wrong_type(
             f"{kind} {self.name!r}", "the input", "known on the host", args[0] if args else kwargs,
-            "A compiled model has no strings. Apply the layer to the data before fit: "
+            "A compiled program has no strings. Begin the model with Input(…, dtype=\"string\"), "
+            "or apply the layer to the data before fit: "
             "x = layer(x), or in the dataset: dataset.map(lambda x, y: (layer(x), y)); "
             "the model then starts at the layer's output.",
         )  # fmt: skip
@@ -77,14 +91,8 @@ def called_on_host(
     )  # fmt: skip
 
 
-def check_numbers(layer: HostLayer, inputs: Any) -> None:
-    """Refuse text as the input of a layer of a model, and let numbers pass.
-
-    Raises:
-        TypeError: the input is text.
-    """
-    if str(inputs.dtype) == "string":
-        HostLayer._check_traceable(layer, inputs)
+def _symbolic_text(leaves: list[Any]) -> bool:
+    return any(isinstance(leaf, KerasTensor) and leaf.dtype == "string" for leaf in leaves)
 
 
 def strings(value: Any, owner: str, encoding: str = "utf-8") -> np.ndarray:

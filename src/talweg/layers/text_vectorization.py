@@ -28,7 +28,9 @@ class TextVectorization(HostLayer):
     """Text to integers: standardize, split, join into n-grams, look up.
 
     The vocabulary is given, or learned by `adapt`. Index 0 pads, index 1 is any unknown
-    token. The layer works on the host: apply it to the data, before `fit`.
+    token. The layer works on the host: apply it to the data, before `fit`, or begin a model
+    with `Input((1,), dtype="string")` and the layer. Such a model is given raw text; without
+    `output_sequence_length`, what one call is given is padded to its longest text.
 
     Args:
         max_tokens: the largest size of the vocabulary, special tokens included.
@@ -108,6 +110,12 @@ class TextVectorization(HostLayer):
             encoding=encoding,
             vocabulary_size=vocabulary_size,
         )
+        self._lookup_layer.built = True  # it is never called, and has nothing to build
+
+    reads_text = True
+
+    def _dtype_of_codes(self) -> str:
+        return self._lookup_layer._dtype_of_codes()
 
     # -- text to tokens --------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from talweg.core import config as defaults
 from talweg.core import errors
 from talweg.core.loans import only_shapes
 from talweg.layers.host_layer import encode_traced, strings
@@ -128,6 +129,8 @@ class IntegerLookup(IndexLookup):
 class StringLookup(IndexLookup):
     """Strings to the indices of a vocabulary, on the host.
 
+    Apply it to the data, or begin a model with `Input((1,), dtype="string")` and the layer.
+
     Args:
         max_tokens: the largest size of the vocabulary, special tokens included.
         num_oov_indices: how many indices unknown strings share, by hash; 0 makes them an
@@ -146,7 +149,7 @@ class StringLookup(IndexLookup):
         salt: one or two integers that choose another hash.
 
     Raises:
-        TypeError: the layer is part of a model: apply it to the data.
+        TypeError: the layer stands where a model has numbers.
 
     >>> layer = StringLookup()
     >>> layer.adapt(["cat", "dog", "cat"])
@@ -177,6 +180,14 @@ class StringLookup(IndexLookup):
             idf_weights, invert, output_mode, sparse, pad_to_max_tokens, name=name, salt=salt,
             **kwargs,
         )  # fmt: skip
+
+    @property
+    def reads_text(self) -> bool:  # type: ignore[override]
+        """Whether text is turned into numbers."""
+        return not self.invert
+
+    def _dtype_of_codes(self) -> str:
+        return defaults.floatx() if self.output_mode == "tf_idf" else "int32"
 
     def _read(self, value: Any) -> np.ndarray:  # type: ignore[override]
         return strings(value, "StringLookup", self.encoding)

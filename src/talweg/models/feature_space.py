@@ -4,7 +4,6 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -15,7 +14,7 @@ from talweg.layers.arguments import choice
 from talweg.layers.host_layer import HostLayer, encode
 from talweg.models.features import Cross, Feature, Joined, Kinds, build_config, column_of, table_of
 from talweg.models.files import save_model
-from talweg.ops.keras_tensor import KerasTensor, Node
+from talweg.ops.keras_tensor import KerasTensor
 
 __all__ = ["FeatureSpace"]
 
@@ -155,22 +154,11 @@ class FeatureSpace(Kinds, HostLayer):
     def get_encoded_features(self) -> Any:
         """The encoded table as symbolic tensors: begin a model with it.
 
-        The model takes what the space returns. One that takes the columns themselves, from
-        `get_inputs()`, is made of the columns' layers; where a column is text it is refused
-        when it is called, since a compiled program holds no text.
+        A model that starts there takes what the space returns, one that starts at
+        `get_inputs()` the columns themselves, text among them.
         """
-        text = any(feature.dtype == "string" for feature in self.features.values())
-        if self._encoded is None and not text:
-            self._encoded = self._graph()
         if self._encoded is None:
-            rows = {
-                name: np.zeros((1, 1), feature.dtype) if feature.dtype != "string" else [[""]]
-                for name, feature in self.features.items()
-            }
-            symbolic = jax.tree.map(
-                lambda array: KerasTensor((None, *array.shape[1:]), array.dtype), self(rows)
-            )
-            self._encoded = Node(self, (self.get_inputs(),), {}, symbolic).outputs
+            self._encoded = self._graph()
         return self._encoded
 
     def _graph(self) -> Any:

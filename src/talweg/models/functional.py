@@ -8,10 +8,11 @@ from talweg.layers import Layer, context
 from talweg.models.functional_config import graph_config
 from talweg.models.graph import Graph
 from talweg.models.model import Model
+from talweg.models.text import Encoded, ReadsText
 from talweg.ops.keras_tensor import KerasTensor
 
 
-class Functional(Model):
+class Functional(ReadsText, Model):
     """What `Model(inputs, outputs)` makes.
 
     Args:
@@ -24,7 +25,8 @@ class Functional(Model):
         ValueError: an output needs a tensor that is not among the inputs; two layers share
             a name.
 
-    Data may come in the structure of the inputs, or as a dict by their names.
+    Data may come in the structure of the inputs, or as a dict by their names. Inputs of the type
+    "string" take text: the layers on it run on the host, ahead of the compiled program.
 
     >>> from talweg import Input, layers
     >>> x = Input((3,))
@@ -46,6 +48,14 @@ class Functional(Model):
         outputs = self._graph.run(inputs)
         single = isinstance(outputs, (list, tuple)) and len(outputs) == 1
         return outputs[0] if single else outputs
+
+    @property
+    def reads_text(self) -> bool:  # type: ignore[override]
+        """Whether an input is of text."""
+        return self._graph.reads_text
+
+    def encode_text(self, x: Any) -> Encoded:
+        return self._graph.encode_text(x)
 
     def get_config(self) -> dict[str, Any]:
         """The graph; for a class with arguments of its own, these."""

@@ -7,6 +7,7 @@ import jax
 
 from talweg.core import errors
 from talweg.layers import InputLayer, Layer, context
+from talweg.models.text import Encoded, applied, has_text
 from talweg.models.wiring import Wiring
 from talweg.ops.keras_tensor import KerasTensor, Node
 
@@ -44,6 +45,11 @@ class Graph:
         done_nodes: set[int] = set()
         for tensor in self.output_leaves:
             self._visit(tensor, done_nodes)
+        self._on_text = {
+            number
+            for number, node in enumerate(self.nodes)
+            if any(tensor.dtype == "string" for tensor in node.parents)
+        }
         self.operations = self._by_depth()
         self._check_names()
 
@@ -127,19 +133,51 @@ class Graph:
 
     def run(self, inputs: Any) -> Any:
         """The outputs for arrays in the place of the inputs."""
-        values: dict[int, Any] = {}
-        arrays = self.arranged(inputs)
-        for tensor, layer, array in zip(self.input_leaves, self.input_layers, arrays, strict=True):
-            values[id(tensor)] = _fitted(layer, array)
-        for node in self.nodes:
-            args, kwargs = jax.tree.map(
-                lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf,
-                (node.args, node.kwargs),
-            )
-            results = jax.tree.leaves(node.operation(*args, **kwargs))
-            for tensor, result in zip(node.leaves, results, strict=True):
-                values[id(tensor)] = result
+        given, done = inputs.parts if isinstance(inputs, Encoded) else (self._given(inputs), {})
+        values = dict(zip(map(id, self.input_leaves), given, strict=True))
+        for number, node in enumerate(self.nodes):
+            if number in done:
+                results = done[number]
+                if isinstance(results, Encoded):  # by a model among the nodes, which goes on
+                    results = node.operation(results, **_arguments(node, values)[1])
+            elif isinstance(inputs, Encoded) and number in self._on_text:
+                continue  # text again, which only such nodes were given
+            else:
+                args, kwargs = _arguments(node, values)
+                results = node.operation(*args, **kwargs)
+            _keep(node, results, values)
         return jax.tree.map(lambda tensor: values[id(tensor)], self.outputs)
+
+    @property
+    def reads_text(self) -> bool:
+        """Whether an input is of text."""
+        return any(tensor.dtype == "string" for tensor in self.input_leaves)
+
+    def encode_text(self, inputs: Any) -> Encoded:
+        """The inputs that are no text, and what the nodes on text make, by their numbers.
+
+        Raises:
+            TypeError: a layer of numbers is given text, or an output is text.
+        """
+        given = self._given(inputs)
+        values = dict(zip(map(id, self.input_leaves), given, strict=True))
+        done: dict[int, Any] = {}
+        for number in sorted(self._on_text):
+            node = self.nodes[number]
+            args, kwargs = _arguments(node, values)
+            results = applied(node.operation, *args, **kwargs)
+            if not isinstance(results, Encoded):
+                _keep(node, results, values)
+            if not has_text(results):
+                done[number] = results
+        texts = [tensor for tensor in self.output_leaves if tensor.dtype == "string"]
+        if texts:
+            raise errors.wrong_type("Model", "every output", "of numbers", texts[0])
+        return Encoded(([None if has_text(value) else value for value in given], done))
+
+    def _given(self, inputs: Any) -> list[Any]:
+        """What was given, as the inputs say."""
+        return list(map(fitted, self.input_layers, self.arranged(inputs)))
 
     def arranged(self, inputs: Any) -> list[Any]:
         """What was given, in the order of the inputs: by place, or by name from a dict."""
@@ -174,6 +212,19 @@ def _one(node: Node) -> Any:
     return node.operation if isinstance(node.operation, Layer) else node
 
 
+def _arguments(node: Node, values: dict[int, Any]) -> Any:
+    """What a node is called with, where its tensors have values."""
+    return jax.tree.map(
+        lambda leaf: values[id(leaf)] if isinstance(leaf, KerasTensor) else leaf,
+        (node.args, node.kwargs),
+    )
+
+
+def _keep(node: Node, results: Any, values: dict[int, Any]) -> None:
+    for tensor, result in zip(node.leaves, jax.tree.leaves(results), strict=True):
+        values[id(tensor)] = result
+
+
 def _leaves(value: Any) -> list[Any]:
     return jax.tree.leaves(value, is_leaf=lambda leaf: leaf is None)
 
@@ -198,8 +249,13 @@ def _input_layer(tensor: KerasTensor) -> InputLayer:
     return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
 
-def _fitted(layer: InputLayer, array: Any) -> Any:
-    """An array of the type and rank that an Input states."""
+def fitted(layer: InputLayer, array: Any) -> Any:
+    """An array of the type and rank that an Input states.
+
+    Raises:
+        ValueError: another shape, or none where an array is needed.
+        TypeError: text for numbers, or numbers for text.
+    """
     if array is None:
         if layer.optional:
             return None
@@ -218,6 +274,9 @@ def _fitted(layer: InputLayer, array: Any) -> Any:
         raise errors.invalid(
             "Model", f"input {layer.name!r}", f"of shape {wanted}", tuple(array.shape)
         )
-    if not isinstance(array, KerasTensor) and str(array.dtype) != layer.dtype:
-        array = array.astype(layer.dtype)
+    if has_text(array) != (layer.dtype == "string"):
+        raise errors.wrong_type("Model", f"input {layer.name!r}", layer.dtype, array.dtype)
+    if not isinstance(array, KerasTensor) and layer.dtype != "string":
+        dtype = jax.dtypes.canonicalize_dtype(layer.dtype)
+        array = array if array.dtype == dtype else array.astype(dtype)
     return context.carry_mask(given, array)

@@ -131,7 +131,7 @@ class Model(Filed, StateTree, CompiledModel):
         x = self._named_columns(x, remember=True)
         batches = open_batches(
             x, y, sample_weight, batch_size=batch_size, steps=steps_per_epoch, shuffle=shuffle,
-            seed=draw_seed(),
+            seed=draw_seed(), read=self._to_host,
         )  # fmt: skip
         if class_weight is not None:
             example = batches.example()
@@ -255,8 +255,9 @@ class Model(Filed, StateTree, CompiledModel):
         self._require_compiled("evaluate")
         x = self._named_columns(x)
         batches = open_batches(
-            x, y, sample_weight, batch_size=batch_size, steps=steps, owner="evaluate"
-        )
+            x, y, sample_weight, batch_size=batch_size, steps=steps, owner="evaluate",
+            read=self._to_host,
+        )  # fmt: skip
         self._prepare(batches, "test")
         callbacks = self._callbacks(callbacks, verbose, batches)
         with self._running() as interrupt:
@@ -281,7 +282,9 @@ class Model(Filed, StateTree, CompiledModel):
             callbacks: their `on_predict_*` hooks are called.
         """
         x = self._named_columns(x)
-        batches = open_batches(x, batch_size=batch_size, steps=steps, owner="predict")
+        batches = open_batches(
+            x, batch_size=batch_size, steps=steps, owner="predict", read=self._to_host
+        )
         predictor = self._predictor_for(batches)
         patient = verbose == "auto"
         callbacks = self._callbacks(callbacks, 0 if patient else verbose, batches)
@@ -311,7 +314,7 @@ class Model(Filed, StateTree, CompiledModel):
     ) -> Any:  # fmt: skip
         """One update on one batch; returns its loss, or [loss, metric, …], or a dict."""
         self._require_optimizer("train_on_batch")
-        batches = _one_batch(x, y, sample_weight, "train_on_batch")
+        batches = self._one_batch(x, y, sample_weight, "train_on_batch")
         if class_weight is not None:
             classes = data_checks.classes_of(self.prepare(batches.example()), batches.host.y)
             batches.weigh(ClassWeights(class_weight, classes))
@@ -322,15 +325,21 @@ class Model(Filed, StateTree, CompiledModel):
     ) -> Any:
         """Loss and metrics on one batch."""
         self._require_compiled("test_on_batch")
-        batches = _one_batch(x, y, sample_weight, "test_on_batch")
+        batches = self._one_batch(x, y, sample_weight, "test_on_batch")
         return self._on_batch(batches, "test", return_dict)
 
     def predict_on_batch(self, x: Any) -> Any:
         """The outputs for one batch, as NumPy arrays."""
-        batches = _one_batch(x, None, None, "predict_on_batch")
+        batches = self._one_batch(x, None, None, "predict_on_batch")
         self.stop_predicting = False
         with jax.disable_jit(self.run_eagerly):
             return self._predictor_for(batches).run(batches, CallbackList())
+
+    def _one_batch(self, x: Any, y: Any, weight: Any, owner: str) -> ArrayBatches:
+        batches = open_batches(x, y, weight, batch_size=2**31 - 1, owner=owner, read=self._to_host)
+        if not isinstance(batches, ArrayBatches):
+            raise errors.wrong_type(owner, "x", "one batch of arrays", x)
+        return batches
 
     def _on_batch(self, batches: ArrayBatches, phase: str, return_dict: bool) -> Any:
         trainee = self._prepare(batches, phase)
@@ -372,8 +381,9 @@ class Model(Filed, StateTree, CompiledModel):
             parts = [data, None, None]
         x = self._named_columns(parts[0])
         batches = open_batches(
-            x, *parts[1:], batch_size=batch_size, steps=steps, owner="validation_data"
-        )
+            x, *parts[1:], batch_size=batch_size, steps=steps, owner="validation_data",
+            read=self._to_host,
+        )  # fmt: skip
         self._prepare(batches, "test")
         return batches
 
@@ -425,13 +435,6 @@ class Model(Filed, StateTree, CompiledModel):
         if self._build_shape is None:
             raise AttributeError(f"{self.name} is not built yet, so its input shape is unknown.")
         return self._build_shape
-
-
-def _one_batch(x: Any, y: Any, weight: Any, owner: str) -> ArrayBatches:
-    batches = open_batches(x, y, weight, batch_size=2**31 - 1, owner=owner)
-    if not isinstance(batches, ArrayBatches):
-        raise errors.wrong_type(owner, "x", "one batch of arrays", x)
-    return batches
 
 
 def _check_counts(epochs: Any, initial_epoch: Any) -> None:

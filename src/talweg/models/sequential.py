@@ -10,11 +10,13 @@ from talweg.core import errors, names
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import InputLayer, Layer, context
 from talweg.layers.building import is_shape
+from talweg.models.graph import fitted
 from talweg.models.model import Model
+from talweg.models.text import Encoded, ReadsText, applied, has_text
 from talweg.ops.keras_tensor import KerasTensor
 
 
-class Sequential(Model):
+class Sequential(ReadsText, Model):
     """A stack of layers, each fed with the output of the one before.
 
     It is built at once where the first layer says its input shape (`Input`,
@@ -123,16 +125,39 @@ class Sequential(Model):
         self._output_spec = x
 
     def _input_dtype(self) -> str:
+        if self.reads_text:
+            return "string"
         embeds = self._stack and type(self._stack[0]).__name__ == "Embedding"
         return "int32" if embeds else self.compute_dtype
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
-        if self._input is not None:
+        stack = self._stack
+        if isinstance(inputs, Encoded):
+            inputs, stack = inputs.parts, stack[inputs.start :]
+        elif self._input is not None:
             self._check_against_input(inputs)
         context.set_masks(inputs, mask)
-        for layer in self._stack:
+        for layer in stack:
             inputs = layer(inputs)
         return inputs
+
+    @property
+    def reads_text(self) -> bool:  # type: ignore[override]
+        """Whether the first layer takes text."""
+        return bool(self._stack) and self._stack[0].reads_text
+
+    def encode_text(self, x: Any) -> Encoded:
+        if not self.built:
+            self.build((None, *x.shape[1:]))
+        if self._input is not None:
+            x = fitted(self._input, x)
+        for place, layer in enumerate(self._stack):
+            x = applied(layer, x)
+            if isinstance(x, Encoded):
+                return Encoded(x, place)
+            if not has_text(x):
+                return Encoded(x, place + 1)
+        raise errors.wrong_type(f"Model {self.name!r}", "the output", "numbers", "text")
 
     def _check_against_input(self, inputs: Any) -> None:
         wanted = self._input.batch_shape  # pyright: ignore[reportOptionalMemberAccess]

@@ -93,7 +93,16 @@ class KerasTensor:
         return len(self.shape)
 
     def probe(self, unknown: int) -> jax.ShapeDtypeStruct:
-        """The tensor with `unknown` in the place of each size that is not known."""
+        """The tensor with `unknown` in the place of each size that is not known.
+
+        Raises:
+            TypeError: it is of text, which is computed with by few layers.
+        """
+        if self.dtype == "string":
+            raise errors.wrong_type(
+                "A layer or op", "the input", "of numbers", "text",
+                "Put a TextVectorization or StringLookup between.",
+            )  # fmt: skip
         shape = tuple(unknown if size is None else size for size in self.shape)
         return jax.ShapeDtypeStruct(shape, jnp.dtype(self.dtype))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from talweg.core import errors
 from talweg.layers.tracking import Tracked
+from talweg.models import Model
 from talweg.optimizers import Optimizer
 from talweg.saving import hdf5
 from talweg.saving.damage import DamagedFile
@@ -99,9 +100,14 @@ class Plan(Filling):
                 self.own_ways.append((part, stored))
             else:
                 self._pair_layer(prefix, part, stored.values())
-        no_optimizer = getattr(model, "optimizer", None) is None
+        # Of a model that is not compiled; those among the layers of another never are.
+        idle = tuple(
+            f"{path}/optimizer/" if path else "optimizer/"
+            for path, part in parts(model)
+            if isinstance(part, Model) and part.optimizer is None
+        )
         for name in weights.datasets:
-            if name not in used and not (no_optimizer and name.startswith("optimizer/")):
+            if name not in used and not name.startswith(idle):
                 self.leave(name)
 
     def _pair_layer(self, prefix: str, layer: Any, stored: Iterable[str]) -> None:
