@@ -11,6 +11,9 @@ import numpy as np
 import pytest
 
 import talweg
+
+
+from optimizers.listed_rates import LISTED
 from talweg import backend, optimizers
 from talweg.core.serialization import register_keras_serializable
 from talweg.core.variables import Variable
@@ -188,6 +191,19 @@ def test_hyperparameters_read_as_they_were_given():
     assert repr(Adam(3e-4, amsgrad=True)) == "Adam(learning_rate=0.0003, amsgrad=True)"
     schedule = optimizers.schedules.Linear(0.1, 0.0, 5)
     assert repr(Adam(schedule)) == f"Adam(learning_rate={schedule!r})"
+
+
+@pytest.mark.parametrize("name", LISTED)
+def test_what_an_optimizer_is_shown_as_can_be_typed(name):
+    shown = repr(LISTED[name]())
+    assert repr(eval(shown, vars(optimizers).copy())) == shown
+
+
+def test_none_is_no_optimizer_as_in_keras():
+    assert optimizers.get(None) is None
+    assert keras.optimizers.get(None) is None
+    with pytest.raises(TypeError, match="the one inside must be an optimizer or its name"):
+        optimizers.Cautious(None)
 
 
 # Keras reads its own variables in a way that NumPy 2 warns of.

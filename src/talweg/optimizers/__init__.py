@@ -119,10 +119,15 @@ __all__ = [
 catalog = Catalog("optimizer", globals(), Optimizer)
 
 
-def get(identifier: Any) -> Optimizer:
-    """An optimizer from a name ("adam"), a config, a class, or an optimizer itself."""
+def get(identifier: Any) -> Any:
+    """An optimizer from a name ("adam"), a config, a class, or an optimizer; None stays None.
+
+    Raises:
+        ValueError: the name is unknown; the nearest one is offered.
+        TypeError: the identifier is none of these.
+    """
     found = catalog.get(identifier)
-    if not isinstance(found, Optimizer):
+    if found is not None and not isinstance(found, Optimizer):
         raise TypeError(f"Expected an optimizer or its name, got {identifier!r}.")
     return found
 

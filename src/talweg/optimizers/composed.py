@@ -410,7 +410,13 @@ def _has_hyper(optimizer: Optimizer, name: str) -> bool:
 
 
 def optimizer_from(given: Any) -> Any:
-    """An optimizer from all that `optimizers.get` takes."""
+    """An optimizer from all that `optimizers.get` takes, but None.
+
+    Raises:
+        TypeError: it is none.
+    """
     from talweg import optimizers  # which imports this module
 
+    if given is None:
+        raise errors.wrong_type("An optimizer", "the one inside", "an optimizer or its name", None)
     return optimizers.get(given)

@@ -85,6 +85,9 @@ class OptimizerMap(MutableMapping[str, Optimizer]):
         """The optimizer of a variable, by its path."""
         return self[variable.path]
 
+    def __repr__(self) -> str:
+        return f"OptimizerMap({self._default!r}, {self._by_key!r})"
+
     def get_config(self) -> dict[str, Any]:
         """The records of the optimizers."""
         return {
@@ -221,7 +224,7 @@ class MultiOptimizer(Several):
         return cls(**{**config, "optimizer_map": read})
 
     def __repr__(self) -> str:
-        return f"MultiOptimizer({self.optimizers!r})"
+        return f"MultiOptimizer({self._map!r})"
 
 
 def _check(optimizer: Any) -> None:

@@ -28,6 +28,7 @@ def labelled(given: Any) -> dict[str, Optimizer]:
 
     Raises:
         ValueError: none at all, an unknown name.
+        TypeError: something else among them.
     """
     if isinstance(given, (str, Optimizer)) or inspect.isclass(given):
         given = [given]
@@ -35,6 +36,8 @@ def labelled(given: Any) -> dict[str, Optimizer]:
     result: dict[str, Optimizer] = {}
     for label, item in pairs:
         optimizer = optimizers.get(item)
+        if optimizer is None:
+            raise errors.wrong_type("compare", "optimizers", "optimizers or their names", given)
         # A copy: the comparison must not build or change the user's own.
         optimizer = type(optimizer).from_config(optimizer.get_config())
         if optimizer.listens_to_epochs:
