@@ -306,6 +306,13 @@ def test_a_model_in_place_of_a_function_is_refused(problem):
         talweg.compare(build(), *problem, verbose=0)
 
 
+def test_one_model_for_all_folds_is_refused(problem):
+    settings = {"optimizers": "sgd", "learning_rates": [0.1], "epochs": 1, "verbose": 0}
+    one = build()
+    with pytest.raises(ValueError, match=r"a new model at every call, got 'the same one twice'"):
+        talweg.compare(lambda: one, *problem, folds=2, **settings)
+
+
 def test_a_single_rate_is_to_be_given_as_a_list(problem):
     with pytest.raises(TypeError, match="compare: learning_rates must be a list of numbers"):
         talweg.compare(build, *problem, verbose=0, learning_rates=0.1)

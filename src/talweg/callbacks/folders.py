@@ -15,7 +15,7 @@ def make_writable(folder: Path, owner: str) -> None:
 
     Args:
         folder: where files are to be.
-        owner: the callback, for the message.
+        owner: the callback or command, for the message.
 
     Raises:
         OSError: it cannot be made, or nothing can be written there.

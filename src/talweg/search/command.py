@@ -1,12 +1,12 @@
 """`talweg compare data.csv --target column`: the comparison from the command line."""
 
 import argparse
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from talweg.callbacks.folders import make_writable
 from talweg.core import errors
 from talweg.search.candidates import nameable
 
@@ -92,12 +92,10 @@ def check_output(command: str, option: str, path: Path | None) -> None:
     if not folder.is_dir():
         raise errors.invalid(command, option, "in a folder that exists", str(path))
     try:
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        make_writable(folder, command)
     except OSError as error:
-        reason = f"{error.strerror}." if error.strerror else ""
         expected = "in a folder that can be written to"
-        raise errors.invalid(command, option, expected, str(path), reason) from error
+        raise errors.invalid(command, option, expected, str(path), str(error)) from error
 
 
 class Opened(NamedTuple):

@@ -212,6 +212,11 @@ def _starts(
             model = build()
             if not isinstance(model, Model):
                 raise errors.wrong_type("compare", "build()", "a model", model)
+            if any(start.model is model for start in starts):
+                raise errors.invalid(
+                    "compare", "build()", "a new model at every call", "the same one twice",
+                    "Make the model inside the function: its folds and seeds would begin alike.",
+                )  # fmt: skip
             shuffle = random.draw_seed()  # what fit draws before it builds
             model.build_on(sample.x)
             starts.append(Start(derived, model, shuffle))
