@@ -115,6 +115,70 @@ def test_a_tf_variable_is_a_variable_of_talweg(tf):
     assert isinstance(tf.constant(1.0), tf.Tensor)
 
 
+def use_of_parts(tf):
+    """What a program of TensorFlow does with the parts of a variable."""
+    v = tf.Variable([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    v[0, 1].assign(9.0)
+    v[1:3].assign_add([[1.0, 1.0], [2.0, 2.0]])
+    v[:, 0].assign_sub(tf.constant([0.5, 0.5, 0.5]))
+    v.scatter_update(tf.IndexedSlices([[7.0, 8.0]], [2]))
+    v.scatter_add(tf.IndexedSlices([[1.0, 0.0], [1.0, 0.0]], [0, 0]))
+    v.scatter_nd_update([[0, 1], [1, 1]], [-1.0, -2.0])
+    v.scatter_nd_add([[1]], [[10.0, 10.0]])
+    v.scatter_sub(tf.IndexedSlices([[1.0, 1.0]], [1]))
+    v.scatter_mul(tf.IndexedSlices([[2.0, 2.0]], [1]))
+    v.scatter_div(tf.IndexedSlices([[4.0, 4.0]], [1]))
+    v.scatter_max(tf.IndexedSlices([[0.0, 0.0]], [0]))
+    v.scatter_min(tf.IndexedSlices([[0.0, 5.0]], [2]))
+    part = v[1] * 2.0 + v[0, 0]
+    rows = [float(row[0]) for row in v]
+    return v.numpy(), np.array(part), rows, isinstance(v[0], tf.Variable), v[1].shape[0]
+
+
+OF_PARTS = ([[2.5, 0.0], [6.25, 3.5], [0.0, 5.0]], [15.0, 9.5], [2.5, 6.25, 0.0], False, 2)
+
+
+def test_parts_of_a_variable_are_assigned_as_in_tensorflow(tf):
+    for ours, theirs in zip(use_of_parts(tf), OF_PARTS, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+
+
+@pytest.mark.parity
+def test_parts_are_those_of_tensorflow():
+    import tensorflow
+
+    for ours, theirs in zip(use_of_parts(tensorflow), OF_PARTS, strict=True):
+        np.testing.assert_allclose(ours, theirs)
+
+
+def test_minimize_steps_on_a_function_of_variables(tf):
+    a, b = tf.Variable(3.0), tf.Variable([1.0, 2.0])
+    optimizer = tf.keras.optimizers.SGD(0.1)
+    optimizer.minimize(lambda: a**2 * tf.reduce_sum(b), [a, b])
+    np.testing.assert_allclose(a.numpy(), 3 - 0.1 * 18)
+    np.testing.assert_allclose(b.numpy(), np.array([1, 2]) - 0.1 * 9, rtol=1e-6)
+    assert optimizer.minimize(lambda: tf.square(b[0] - 1.0), var_list=lambda: b) == 2
+    np.testing.assert_allclose(b.numpy(), [0.1 + 0.1 * 1.8, 1.1], rtol=1e-5)
+    with pytest.raises(TypeError, match=r"a function without arguments.*(?s:.)*jax.value_and_grad"):
+        optimizer.minimize(tf.square(a), [a])
+
+
+def test_minimize_keeps_what_the_function_assigns(tf):
+    layers = tf.keras.layers
+    model = tf.keras.Sequential([layers.BatchNormalization(), layers.Dropout(0.5), layers.Dense(1)])
+    x = np.arange(8.0, dtype="float32").reshape(4, 2)
+    model(x)
+    seed = np.array(model.layers[1].seed_generator.state)
+    optimizer = tf.keras.optimizers.Adam(0.1)
+    before = model.get_weights()
+    optimizer.minimize(
+        lambda: tf.reduce_mean(model(x, training=True) ** 2), model.trainable_variables
+    )
+    moved = [not np.array_equal(a, b) for a, b in zip(before, model.get_weights(), strict=True)]
+    assert sum(moved) >= 5  # all weights and statistics, but for a beta whose gradient is 0
+    assert not np.array_equal(seed, model.layers[1].seed_generator.state)
+
+
 def test_a_tf_variable_as_rate_stays_live(tf):
     rate = tf.Variable(0.001, trainable=False)
     optimizer = tf.keras.optimizers.Adam(learning_rate=rate)

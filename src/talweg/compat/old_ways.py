@@ -10,8 +10,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.callbacks import History
-from talweg.core.errors import invalid, shown
-from talweg.core.variables import Variable
+from talweg.compat.names import GRADIENTS
+from talweg.core.errors import invalid, shown, wrong_type
+from talweg.core.variables import Variable, lend
 from talweg.models import Model
 from talweg.optimizers import Optimizer
 from talweg.schedules import InverseTimeDecay
@@ -50,6 +51,7 @@ def enable() -> None:
     if not hasattr(Model, "reset_states"):
         _put(Model, "reset_states", _reset_states)
     _put(Optimizer, "__init__", _with_decay(Optimizer.__init__))
+    _put(Optimizer, "minimize", _minimize)
     _put(History, "__init__", _with_lr(History.__init__))
     for kind in (type(jnp.zeros(())), Variable):
         _put(kind, "numpy", _numpy)
@@ -75,6 +77,32 @@ def _reset_states(model: Model) -> None:
     for layer in model.layers:
         if hasattr(layer, "reset_states"):
             layer.reset_states()
+
+
+def _minimize(
+    optimizer: Optimizer, loss: Any, var_list: Any, tape: Any = None, **_of_tensorflow: Any
+) -> Variable:
+    """Keras 2's `optimizer.minimize(loss, var_list)`: a step on a function without arguments.
+
+    What the function assigns beside, as Dropout does its seed, is kept.
+    """
+    if not callable(loss):
+        raise wrong_type("minimize", "loss", "a function without arguments", loss, GRADIENTS)
+    found = var_list() if callable(var_list) else var_list
+    variables = [found] if isinstance(found, Variable) else list(found)
+    beside: list[Variable] = []
+
+    def objective(arrays: list[Any]) -> tuple[Any, list[Any]]:
+        with lend(variables, arrays, catch_all=True) as loan:
+            total = jnp.sum(jnp.asarray(loss()))
+        beside[:] = [v for v in loan.written.values() if not any(v is own for own in variables)]
+        return total, loan.values(beside)
+
+    values = [variable.value for variable in variables]
+    gradients, assigned = jax.grad(objective, has_aux=True)(values)
+    for variable, value in zip(beside, assigned, strict=True):
+        variable.assign(value)
+    return optimizer.apply_gradients(zip(gradients, variables, strict=True))
 
 
 def _numpy(array: jax.Array | Variable) -> Any:

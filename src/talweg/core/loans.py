@@ -21,6 +21,8 @@ class Loan:
     ):
         self.parent = parent
         self.arrays = arrays
+        # What was assigned, held, so that no other variable gets an id of theirs.
+        self.written: dict[int, Any] = {}
         self.catch_all = catch_all
         self.only_shapes = only_shapes
 
@@ -37,6 +39,11 @@ class Loan:
         while loan is not None and id(variable) not in loan.arrays and not loan.catch_all:
             loan = loan.parent
         return loan
+
+    def write(self, variable: Any, value: Any) -> None:
+        """Let `value` stand in for `variable` from now on."""
+        self.arrays[id(variable)] = value
+        self.written[id(variable)] = variable
 
     def values(self, variables: Iterable[Any]) -> list[Any]:
         """What the loan holds for `variables` now, updates included."""

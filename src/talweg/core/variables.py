@@ -13,7 +13,7 @@ Loans live in a context variable, so threads do not meet; they nest.
 
 import contextlib
 import operator
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -30,14 +30,18 @@ Array = jax.Array
 
 
 @contextlib.contextmanager
-def lend(variables: Sequence["Variable"], arrays: Sequence[Any]) -> Generator[Loan]:
+def lend(
+    variables: Sequence["Variable"], arrays: Sequence[Any], catch_all: bool = False
+) -> Generator[Loan]:
     """Let `arrays` stand in for the values of `variables` until the block ends.
 
-    A variable among `arrays` stands for the value that it has now.
+    A variable among `arrays` stands for the value that it has now. With `catch_all` the loan
+    also takes what is assigned to other variables.
     """
     values = [array.value if isinstance(array, Variable) else array for array in arrays]
     pairs = zip(variables, values, strict=True)
-    loan = Loan(current_loan.get(), {id(variable): value for variable, value in pairs})
+    lent = {id(variable): value for variable, value in pairs}
+    loan = Loan(current_loan.get(), lent, catch_all)
     token = current_loan.set(loan)
     try:
         yield loan
@@ -155,7 +159,7 @@ class Variable:
         loan = current_loan.get()
         holder = None if loan is None else loan.writer(self)
         if holder is not None:
-            holder.arrays[id(self)] = new
+            holder.write(self, new)
             return self
         if isinstance(new, Tracer):
             raise RuntimeError(
@@ -227,6 +231,9 @@ class Variable:
 
     def __getitem__(self, index: Any) -> Any:
         return self.value[index]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.value)  # by indices it would never end: those of JAX stop at the last
 
     def __hash__(self) -> int:
         return id(self)

@@ -55,6 +55,7 @@ from talweg.compat.tensorflow._arrays import (
     zeros,
     zeros_like,
 )
+from talweg.compat.tensorflow._variables import IndexedSlices, Variable
 from talweg.compat.tensorflow.linalg import (
     clip_by_global_norm,
     clip_by_norm,
@@ -109,7 +110,6 @@ from talweg.compat.tensorflow.math import (
     tan,
     tanh,
 )
-from talweg.core import variables
 from talweg.data.elements import TensorSpec
 from talweg.ops import (
     cast,
@@ -130,52 +130,6 @@ uint8, uint16, uint32, uint64 = map(jnp.dtype, ("uint8", "uint16", "uint32", "ui
 bool = jnp.dtype("bool")
 half, double = float16, float64
 newaxis = None
-
-
-class _AnyVariable(type):
-    """Every variable of talweg counts as a `tf.Variable`, the weights of layers too."""
-
-    def __instancecheck__(cls, instance: Any) -> builtins.bool:
-        return isinstance(instance, variables.Variable)
-
-
-class Variable(variables.Variable, metaclass=_AnyVariable):
-    """A variable of talweg with TensorFlow's arguments.
-
-    Args:
-        initial_value: the value, or a function without arguments that makes it.
-        trainable: whether optimizers move it; None is True.
-        name: its name.
-        dtype: the type of its numbers.
-        constraint: a function that its value passes through after each step.
-        validate_shape, caching_device, variable_def, import_scope, synchronization,
-            aggregation, shape: accepted as TensorFlow does, without effect.
-
-    >>> rate = Variable(0.001, trainable=False)
-    >>> float(rate.assign(0.01).numpy()) < 0.011
-    True
-    """
-
-    __slots__ = ()
-
-    def __init__(
-        self,
-        initial_value: Any = None,
-        trainable: Any = None,
-        validate_shape: Any = True,
-        caching_device: Any = None,
-        name: str | None = None,
-        variable_def: Any = None,
-        dtype: Any = None,
-        import_scope: Any = None,
-        constraint: Any = None,
-        synchronization: Any = None,
-        aggregation: Any = None,
-        shape: Any = None,
-    ):
-        value = initial_value() if callable(initial_value) else initial_value
-        super().__init__(value, dtype=dtype, trainable=trainable is not False, name=name)
-        self.constraint = constraint
 
 
 def constant(value: Any, dtype: Any = None, shape: Any = None, name: str | None = None) -> Any:
