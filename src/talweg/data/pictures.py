@@ -166,25 +166,38 @@ def _lanczos(x: np.ndarray, radius: int) -> np.ndarray:
 
 # What a pixel counts by its distance, in pixels of the image that is read.
 _KERNELS = {
+    "bilinear": lambda x: np.maximum(1 - x, 0),
     "bicubic": lambda x: _cubic(x, 0, 0.5),
     "mitchellcubic": lambda x: _cubic(x, 1 / 3, 1 / 3),
     "lanczos3": lambda x: _lanczos(x, 3),
     "lanczos5": lambda x: _lanczos(x, 5),
     "gaussian": lambda x: np.where(x < 1.5, np.exp(-2 * x**2), 0),
 }
-METHODS = ("bilinear", "nearest", "area", *_KERNELS)
+METHODS = ("nearest", "area", *_KERNELS)
 
 
-def _weights(have: int, wanted: int, method: str) -> np.ndarray:
-    """What each of `have` pixels counts in each of `wanted`."""
+def weights(
+    have: int, wanted: int, method: str, smooth: bool = False, places: int | None = None
+) -> np.ndarray:
+    """What each of `have` pixels counts in each of `wanted`: (wanted, have), as float32.
+
+    Args:
+        have, wanted: how many there are, and are to be.
+        method: as of `resized`, but for "nearest".
+        smooth: whether an image that shrinks is smoothed, but by "area", which does so anyway.
+        places: of how many places in a pixel one is the nearest; all are told apart where None.
+    """
     if method == "area":
         edges = np.arange(wanted + 1)[:, None] * (have / wanted)
         covered = np.clip(edges - np.arange(have), 0, 1)
-        weights = covered[1:] - covered[:-1]
+        counts = covered[1:] - covered[:-1]
     else:
         place = (np.arange(wanted) + 0.5) * (have / wanted) - 0.5
-        weights = _KERNELS[method](np.abs(place[:, None] - np.arange(have)))
-    return (weights / weights.sum(1, keepdims=True)).astype(np.float32)
+        if places:
+            place = np.rint(place * places) / places
+        reach = max(have / wanted, 1) if smooth else 1
+        counts = _KERNELS[method](np.abs(place[:, None] - np.arange(have)) / reach)
+    return (counts / counts.sum(1, keepdims=True)).astype(np.float32)
 
 
 def resized(image: np.ndarray, size: tuple[int, int], method: str = "bilinear") -> np.ndarray:
@@ -202,7 +215,7 @@ def resized(image: np.ndarray, size: tuple[int, int], method: str = "bilinear") 
     for axis, wanted in enumerate(size):
         have = image.shape[axis]
         if method not in ("bilinear", "nearest"):
-            summed = np.tensordot(_weights(have, wanted, method), image, (1, axis))
+            summed = np.tensordot(weights(have, wanted, method), image, (1, axis))
             image = np.moveaxis(summed, 0, axis)
             continue
         place = (np.arange(wanted) + 0.5) * (have / wanted)

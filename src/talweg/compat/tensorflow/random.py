@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg import ops
-from talweg.core import loans
+from talweg.compat.tensorflow._draws import outside_of_steps
 from talweg.core.random import set_random_seed
 from talweg.ops import random as draws
 
@@ -33,7 +33,7 @@ def normal(
     Raises:
         RuntimeError: inside a layer, where every step would repeat the same draws.
     """
-    _outside_of_steps("normal")
+    outside_of_steps("random.normal")
     return draws.normal(tuple(shape), mean, stddev, dtype, seed)
 
 
@@ -42,7 +42,7 @@ def truncated_normal(
     name: Any = None,
 ) -> Any:  # fmt: skip
     """Normal draws within two standard deviations."""
-    _outside_of_steps("truncated_normal")
+    outside_of_steps("random.truncated_normal")
     return draws.truncated_normal(tuple(shape), mean, stddev, dtype, seed)
 
 
@@ -55,7 +55,7 @@ def uniform(
     >>> uniform((3,), maxval=5, dtype="int32").shape
     (3,)
     """
-    _outside_of_steps("uniform")
+    outside_of_steps("random.uniform")
     if jnp.issubdtype(jnp.dtype(dtype), jnp.integer):
         return draws.randint(tuple(shape), minval, maxval, dtype, seed)
     return draws.uniform(tuple(shape), minval, 1.0 if maxval is None else maxval, dtype, seed)
@@ -70,7 +70,7 @@ def gamma(
     >>> gamma([2], alpha=[0.5, 3.0, 9.0]).shape
     (2, 3)
     """
-    _outside_of_steps("gamma")
+    outside_of_steps("random.gamma")
     rate = jnp.asarray(1.0 if beta is None else beta, dtype)
     alpha = jnp.asarray(alpha, dtype)
     shape = (*np.ravel(shape).tolist(), *jnp.broadcast_shapes(alpha.shape, rate.shape))
@@ -79,7 +79,7 @@ def gamma(
 
 def shuffle(value: Any, seed: Any = None, name: Any = None) -> Any:
     """The rows in another order, each row whole."""
-    _outside_of_steps("shuffle")
+    outside_of_steps("random.shuffle")
     order = draws.shuffle(jnp.arange(jnp.asarray(value).shape[0]), seed=seed)
     return jax.tree.map(lambda rows: ops.take(rows, order, 0), value)
 
@@ -88,18 +88,8 @@ def categorical(
     logits: Any, num_samples: int, dtype: Any = None, seed: Any = None, name: Any = None
 ) -> Any:
     """`num_samples` classes per row of logits."""
-    _outside_of_steps("categorical")
+    outside_of_steps("random.categorical")
     return draws.categorical(logits, num_samples, dtype or "int32", seed)
-
-
-def _outside_of_steps(name: str) -> None:
-    # A draw with no state of its own becomes a constant of the compiled step.
-    if loans.current_loan.get() is not None:
-        raise RuntimeError(
-            f"tf.random.{name} inside a layer would draw the same numbers at every step. Give the "
-            "layer self.seed = keras.random.SeedGenerator() and call "
-            "keras.random.normal(shape, seed=self.seed)."
-        )
 
 
 __all__ = ["categorical", "gamma", "normal", "set_seed", "shuffle", "truncated_normal", "uniform"]
