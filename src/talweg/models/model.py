@@ -16,6 +16,7 @@ from talweg.core import errors
 from talweg.core.random import draw_seed
 from talweg.data import ArrayBatches, Batches, open_batches
 from talweg.data.class_weights import ClassWeights
+from talweg.data.host import to_host
 from talweg.models import data_checks
 from talweg.models.compiled import CompiledModel
 from talweg.models.files import Filed
@@ -159,6 +160,10 @@ class Model(Filed, StateTree, CompiledModel):
                     self.optimizer.finalize_variable_values(self.optimizer.trainable_variables)
         assert self.history is not None
         return self.history
+
+    def _to_host(self, x: Any, what: str) -> Any:
+        """Arrays of x; models that begin with text make numbers of it here."""
+        return to_host(x, what)
 
     def _callbacks(
         self, callbacks: Any, verbose: int | str, batches: Batches, epochs: int = 1,

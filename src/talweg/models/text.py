@@ -60,7 +60,7 @@ class ReadsText(Layer):
 
     def _to_host(self, x: Any, what: str) -> Any:
         if not (self.reads_text and has_text(x)):
-            return to_host(x, what)
+            return super()._to_host(x, what)  # type: ignore[misc]
         return jax.tree.map(lambda leaf: to_host(leaf, what), self.encode_text(text_arrays(x)))
 
 
