@@ -11,8 +11,6 @@ import numpy as np
 import pytest
 
 import talweg
-
-
 from optimizers.listed_rates import LISTED
 from talweg import backend, optimizers
 from talweg.core.serialization import register_keras_serializable

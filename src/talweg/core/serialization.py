@@ -8,10 +8,11 @@ talweg) or among the objects the user registered, or it is refused.
 Longer than other files: what is written and what may be read are one law, to be seen at once.
 """
 
+import collections
 import contextlib
 import inspect
 import types
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
@@ -243,6 +244,40 @@ def _builds_its_own_way(cls: type) -> bool:
     return build is not None and not str(build.__module__).startswith("talweg.")
 
 
+# What has been written, by its id, and held, so that no other object gets that id.
+_numbered: ContextVar[dict[int, Any] | None] = ContextVar("talweg_numbered", default=None)
+
+
+def with_shared(make: Callable[[], Any]) -> Any:
+    """The record that `make` writes, where objects that stand in it twice have a number.
+
+    It is their `shared_object_id` in all places. Keras leaves it out in the first, so of what its
+    files share the first stays alone.
+    """
+    if _numbered.get() is not None:  # in a record of more
+        return make()
+    known: dict[int, Any] = {}
+    token = _numbered.set(known)
+    try:
+        record = make()
+    finally:
+        _numbered.reset(token)
+    found = [r for r in _records(record) if "shared_object_id" in r]
+    counts = collections.Counter(r["shared_object_id"] for r in found)
+    for single in found:
+        if counts[single["shared_object_id"]] == 1:
+            del single["shared_object_id"]
+    return record
+
+
+def _records(tree: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(tree, dict):
+        yield tree
+    if isinstance(tree, (dict, list, tuple)):
+        for item in tree.values() if isinstance(tree, dict) else tree:
+            yield from _records(item)
+
+
 # Objects by their class and number in the file that is being read.
 _shared: ContextVar[dict[tuple[Any, Any], Any] | None] = ContextVar("talweg_shared", default=None)
 
@@ -329,7 +364,12 @@ def serialize_keras_object(obj: Any) -> Any:
         if "recorded_as" in vars(cls):
             registered = class_name
         config = _written(obj.get_config())
-        return _record(module or cls.__module__, class_name, config, registered)
+        record = _record(module or cls.__module__, class_name, config, registered)
+        known = _numbered.get()
+        if known is not None:
+            known.setdefault(id(obj), (len(known) + 1, obj))
+            record["shared_object_id"] = known[id(obj)][0]
+        return record
     if isinstance(obj, Mapping):
         return {key: serialize_keras_object(item) for key, item in obj.items()}
     if isinstance(obj, types.FunctionType) or callable(obj):
@@ -340,6 +380,23 @@ def serialize_keras_object(obj: Any) -> Any:
         registered = get_registered_name(obj)
         return _record("builtins", "function", registered, registered)
     raise errors.wrong_type("serialize", "the object", "serializable", obj)
+
+
+def named_function(function: Any) -> dict[str, Any]:
+    """The record of a function by its name, also of talweg's own, as Keras writes it in a Lambda.
+
+    Raises:
+        ValueError: it is a lambda, or what else has no name, or the name is another's.
+    """
+    name = get_registered_name(function) if hasattr(function, "__name__") else "<lambda>"
+    if name == "<lambda>":
+        raise errors.invalid("serialize", "a function", "one that has a name", function)
+    known = get_registered_object(name) or find_function(None, name)
+    if known not in (None, function):
+        raise errors.invalid(
+            "serialize", f"the name {name}", "of this function only", known, "Register it."
+        )
+    return _record("builtins", "function", name, "function")
 
 
 def _written(config: Any) -> Any:

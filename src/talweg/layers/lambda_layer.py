@@ -4,19 +4,22 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from talweg.core.serialization import deserialize_keras_object, named_function
 from talweg.layers.base import Layer
 
 _REFUSED = (
-    "Lambda layers are neither written to files nor read from them: a file would have to hold "
-    "code. Write a Layer subclass and register it with @register_keras_serializable()."
+    "A Lambda layer is written to files and read from them by the name of its function only; for "
+    "any other a file would have to hold code. Define the function with def and "
+    "@register_keras_serializable(), or write a Layer subclass."
 )
 
 
 class Lambda(Layer):
     """`function(x, **arguments)`.
 
-    Not serializable, on purpose. The function must hold no variables: they would not be
-    found.
+    Files name the function and hold no code: it is one of talweg's, or registered by
+    `register_keras_serializable`, or passed as a custom object when they are read. The function
+    must hold no variables: they would not be found.
 
     Args:
         function: of the input; parameters called `mask` and `training` are passed along.
@@ -27,7 +30,8 @@ class Lambda(Layer):
 
     Raises:
         TypeError: `function` is not callable.
-        ValueError: the layer is to be serialized.
+        ValueError: the layer is to be serialized, and its function is a lambda, or has the name
+            of another one.
 
     >>> import numpy as np
     >>> Lambda(lambda x: x**2)(np.array([3.0])).tolist()
@@ -74,13 +78,36 @@ class Lambda(Layer):
         return super().compute_output_spec(*args, **kwargs)
 
     def _again(self) -> "Lambda":
-        # Its function is here; only a file may not hold it.
+        # Its function is here, whether or not a file could name it.
         kept = (self.function, self._output_shape, self.mask, self.arguments)
         return type(self)(*kept, **super().get_config())
 
     def get_config(self) -> dict[str, Any]:
-        raise ValueError(_REFUSED)
+        config = {**super().get_config(), "function": _named(self.function)}
+        for name, value in (("output_shape", self._output_shape), ("mask", self.mask)):
+            if value is not None:
+                config[name] = _named(value) if callable(value) else value
+        return {**config, "arguments": self.arguments}
 
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> Any:
-        raise ValueError(_REFUSED)
+        if not is_name(config.get("function")):
+            raise ValueError(_REFUSED)
+        given = {
+            name: deserialize_keras_object(value, custom_objects) for name, value in config.items()
+        }
+        if isinstance(given.get("output_shape"), list):
+            given["output_shape"] = tuple(given["output_shape"])
+        return cls(**given)
+
+
+def is_name(record: Any) -> bool:
+    """Whether a record is that of a function by its name."""
+    return isinstance(record, Mapping) and record.get("class_name") == "function"
+
+
+def _named(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return named_function(function)
+    except ValueError as error:
+        raise ValueError(f"{_REFUSED} ({error})") from error

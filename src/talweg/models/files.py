@@ -10,7 +10,7 @@ from typing import Any
 
 import jax
 
-from talweg.core.serialization import serialize_keras_object
+from talweg.core.serialization import serialize_keras_object, with_shared
 from talweg.layers import Layer
 from talweg.layers.building import as_shape, is_shape
 from talweg.layers.context import call_context
@@ -188,6 +188,9 @@ class Filed(Layer):
 
     def _record(self) -> dict[str, Any]:
         """The model as a record: class, config, the shapes it is built for, compile's arguments."""
+        return with_shared(self._plain_record)
+
+    def _plain_record(self) -> dict[str, Any]:
         record = serialize_keras_object(self)
         built = self.get_build_config()
         if built:

@@ -11,6 +11,7 @@ from typing import Any
 from talweg.core.dtypes import POLICIES
 from talweg.core.serialization import catalog_of, find_function, get_registered_object
 from talweg.layers import Layer
+from talweg.layers.lambda_layer import is_name
 from talweg.models.operations import find as find_operation
 from talweg.saving.damage import DamagedFile
 
@@ -121,10 +122,12 @@ def _vet_class(record: Mapping[str, Any], class_name: str, inner: Any, name: str
             raise _unknown("function", inner, module, name)
         return
     custom = _custom(record.get("registered_name"), class_name)
-    if class_name == "Lambda" and custom is None:
+    named = isinstance(inner, Mapping) and is_name(inner.get("function"))
+    if class_name == "Lambda" and custom is None and not named:
         raise DamagedFile(
             f"{name} holds a Lambda layer, whose function would have to come out of the file as "
-            "code. Write a Layer subclass and register it with @register_keras_serializable()."
+            "code. Define the function with def and @register_keras_serializable(), or write a "
+            "Layer subclass."
         )
     if custom is None:
         found = _own_class(module, class_name) or find_operation(module, class_name)
