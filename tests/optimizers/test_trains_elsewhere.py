@@ -88,6 +88,24 @@ def test_a_second_fit_goes_on_with_the_same_bits(name):
     assert_same(halves.get_weights(), whole.get_weights(), "two fits")
 
 
+@pytest.mark.parametrize("name", [*MAKERS, "EMA", "SWA"])
+def test_training_goes_on_from_a_file_with_the_same_bits(name, tmp_path):
+    averages = {
+        "EMA": lambda: optimizers.EMA("adam", momentum=0.9),
+        "SWA": lambda: optimizers.SWA(optimizers.SGD(0.1), start=4, every=2),
+    }
+    make = (MAKERS | averages)[name]
+    whole, half = model_of(make()), model_of(make())
+    arguments = {"batch_size": BATCH, "shuffle": False, "verbose": 0}
+    whole.fit(X, Y, epochs=4, **arguments)
+    half.fit(X, Y, epochs=2, **arguments)
+    half.save(tmp_path / "half.keras")
+    again = talweg.models.load_model(tmp_path / "half.keras")
+    assert_same(again.get_weights(), half.get_weights(), "from the file")
+    again.fit(X, Y, epochs=4, initial_epoch=2, **arguments)
+    assert_same(again.get_weights(), whole.get_weights(), "trained on")
+
+
 def test_train_on_batch_leaves_the_weights_to_use():
     points = by_hand(MAKERS["ScheduleFreeAdamW"], 1)
     model = model_of(MAKERS["ScheduleFreeAdamW"]())

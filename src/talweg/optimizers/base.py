@@ -366,15 +366,24 @@ class Optimizer(UpdateSteps):
         """
         if not self.trains_elsewhere:
             return
-        variables, aside = self._trainable_variables, self._aside
+        variables, values = self._trainable_variables, self.weights_aside()
         self._aside = []
-        if aside and all(v.value is x for v, (x, _) in zip(variables, aside, strict=True)):
-            values = [y for _, y in aside]
-        else:
+        if not values:
             used = [v.value for v in variables]
             values = jax.jit(self._to_training)(used, self.cells_now())
         for variable, value in zip(variables, values, strict=True):
             variable.assign(value)
+
+    def weights_aside(self) -> list[Any]:
+        """The weights to train, while the variables hold those to use; else nothing."""
+        pairs = zip(self._trainable_variables, self._aside, strict=False)
+        known = bool(self._aside) and all(v.value is x for v, (x, _) in pairs)
+        return [y for _, y in self._aside] if known else []
+
+    def put_aside(self, weights: Sequence[Any]) -> None:
+        """Have `move_to_training` take these weights, unless others are set until then."""
+        pairs = zip(self._trainable_variables, weights, strict=True)
+        self._aside = [(v.value, jnp.asarray(y, v.value.dtype)) for v, y in pairs]
 
     def _to_evaluation(self, params: Sequence[Any], state: OptimizerState) -> list[Any]:
         return self.evaluation_leaves(params, state, self.tensors)

@@ -15,6 +15,9 @@ from talweg.saving.filling import Filling
 from talweg.saving.hdf5 import Weights
 from talweg.saving.layout import parts
 
+# Where the weights to train stand, of an optimizer that trains others than those to use.
+_ASIDE = "trained"
+
 # What a layer that reads its state in a way of its own may claim, in bytes.
 _OWN_WAY = 1 << 28
 
@@ -37,6 +40,11 @@ def values_of(model: Any, skipped: Iterable[Any] = ()) -> Iterator[tuple[str, st
         else:
             part.save_own_variables(values)
         yield path, str(part.name), values
+        # Computed from the weights to use, they would differ in the last bit.
+        aside = part.weights_aside() if isinstance(part, Optimizer) else []
+        if aside:
+            trained = {str(i): array for i, array in enumerate(aside)}
+            yield f"{path}/{_ASIDE}", str(part.name), trained
 
 
 def _below(layers: Iterable[Any]) -> set[int]:
@@ -84,6 +92,7 @@ class Plan(Filling):
         super().__init__(weights)
         self.model = model
         self.own_ways: list[tuple[Any, dict[str, str]]] = []
+        self.aside: tuple[Optimizer, list[str]] | None = None
         left = _below(skipped)
         used: set[str] = set()
         for path, part in parts(model):
@@ -96,6 +105,7 @@ class Plan(Filling):
                 if "/" not in path and (stored or optimizer):
                     ordered = _by_number(stored.values())
                     self.pair_optimizer(part, ordered, model.trainable_variables)
+                    self._pair_aside(part, weights.of(f"{path}/{_ASIDE}"), used)
             elif type(part).load_own_variables is not Tracked.load_own_variables:
                 self.own_ways.append((part, stored))
             else:
@@ -116,6 +126,13 @@ class Plan(Filling):
             self.pair(name, variable)
         for name in sorted(set(stored) - variables.keys()):
             self.leave(name)
+
+    def _pair_aside(self, optimizer: Optimizer, stored: Any, used: set[str]) -> None:
+        used.update(stored.values())
+        paths = _by_number(stored.values())
+        mine = [(tuple(v.shape), v._value.dtype) for v in optimizer.trainable_variables]
+        if paths and [self.source.described(path) for path in paths] == mine:
+            self.aside = (optimizer, paths)
 
     @property
     def hint(self) -> str:
@@ -141,6 +158,10 @@ class Plan(Filling):
         for part, own in own_ways:
             for array in own.values():
                 self.check_nan(part.name, array, allow_nan)
+        optimizer, paths = self.aside or (None, [])
+        trained = [self.source.read(path) for path in paths]
+        for path, array in zip(paths, trained, strict=True):
+            self.check_nan(path, array, allow_nan)
         touched = [*self.model.variables, *(variable for variable, _ in self.pairs)]
         before = [(variable, variable._value) for variable in touched]
         super().carry_out(allow_nan)
@@ -154,6 +175,8 @@ class Plan(Filling):
                     f"{self.source.name}: layer {part.name!r} does not take what the file has for "
                     f"it ({errors.shown(error, 200)})."
                 ) from error
+        if optimizer is not None:
+            optimizer.put_aside(trained)
 
 
 def _by_number(paths: Iterable[str]) -> list[str]:
