@@ -56,7 +56,7 @@ $(VENV)/peers.done: $(VENV)/dev.done
 	@touch $@
 
 battery: $(VENV)/dev.done ## all laws and all cases over everything (half an hour)
-	XLA_FLAGS= $(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
+	XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
 
 docs: $(VENV)/dev.done ## write the galleries of docs/ again, pictures too (6 minutes)
 	$(BIN)/python docs/schedules.py
@@ -72,7 +72,7 @@ goldens: $(VENV)/peers.done ## record again what the references answer
 	for script in tests/goldens/make_*.py; do $(BIN)/python $$script || exit 1; done
 
 parity: $(VENV)/peers.done ## compare with live torch and TensorFlow
-	XLA_FLAGS= $(BIN)/python -m pytest -q -m parity $(ARGS)
+	XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -q -m parity $(ARGS)
 
 node-test: $(VENV)/dev.done ## run an exported model in Node
 	npm ci --prefix tests/export/node --ignore-scripts --no-audit --no-fund

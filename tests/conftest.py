@@ -2,13 +2,15 @@
 
 import collections
 import os
+import signal
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
-# Most of a run's time is XLA's, compiling small programs once: a third less with its older code
-# for fusions. The battery compiles as users do (see the Makefile).
+# Most of a run's time is XLA's, compiling small programs once: half as much with its older code
+# for fusions and few optimizations. The battery compiles as users do (see the Makefile).
 os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault(
     "TALWEG_COMPILE_CACHE", str(Path(__file__).parent.parent / ".cache" / "compiled")
 )
@@ -18,6 +20,9 @@ import jax
 import pytest
 
 from talweg.core.compilation import use_persistent_cache
+
+# A shell has its jobs in the background ignore Ctrl-C, which tests press.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 hypothesis.settings.register_profile(
     "talweg",

@@ -48,6 +48,7 @@ def test_source_inputs_of_a_tensor_are_each_found_once():
     assert {id(tensor) for tensor in found} == {id(a), id(b)}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("data_format", ["channels_last", "channels_first"])
 @pytest.mark.parametrize("method", ["bilinear", "nearest"])
 def test_smart_resize_crops_before_it_resizes(data_format, method):

@@ -47,6 +47,7 @@ def test_every_workload_of_a_model_is_built_below(load):
     assert workloads.keys() == SHAPES.keys()
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize("name", SHAPES)
 def test_a_workload_builds_on_talweg(load, name: str):
     workload = load("workloads").WORKLOADS[name].quick()

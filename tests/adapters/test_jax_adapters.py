@@ -151,6 +151,7 @@ def test_equinox_module_goes_where_a_loop_in_optax_goes():
     assert set(adapted._ready().train_program.traces.values()) == {1}
 
 
+@pytest.mark.battery
 def test_equinox_state_and_noise():
     x, y = numbers()
     module, state = eqx.nn.make_with_state(Block)(jax.random.key(0))
@@ -180,6 +181,7 @@ def test_equinox_batch_is_called_as_told():
     np.testing.assert_allclose(adapted.predict(x), jax.vmap(module)(x) + 1, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.battery
 def test_jax_modules_are_compared():
     x, y = numbers()
     seeds = iter(range(100))

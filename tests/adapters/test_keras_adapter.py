@@ -180,6 +180,7 @@ def test_optimizer_knows_weights_by_their_paths():
     ]
 
 
+@pytest.mark.battery
 def test_adapted_models_are_compared():
     x, y = numbers()
     result = talweg.compare(

@@ -40,6 +40,7 @@ def whole(tmp_path_factory):
 
 # 5 batches an epoch. A backup every 3: the first is amid the first epoch. One every 5: at
 # its last batch, after which the validation comes.
+@pytest.mark.sampled
 @pytest.mark.parametrize(("freq", "steps"), [(3, [4, 5, 7]), (5, [0, 6])], ids=["amid", "last"])
 def test_a_run_resumed_amid_an_epoch_ends_as_one_never_interrupted(whole, tmp_path, freq, steps):
     # After the first, another seed: what the program draws before it goes on must not matter.
@@ -80,6 +81,7 @@ def test_streams_go_on_amid_an_epoch(tmp_path, data, freq, step):
     killed.same(killed.train(tmp_path / "b", data=data(), epochs=2, seed=7, save_freq=freq), whole)
 
 
+@pytest.mark.battery
 @linux
 def test_kill_9_amid_an_epoch_and_amid_a_backup_costs_at_most_one_interval(whole, tmp_path):
     for what in ("7", "-2"):

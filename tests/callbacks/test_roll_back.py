@@ -113,6 +113,7 @@ OPTIMIZERS = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_the_whole_state_is_back_to_the_last_bit_and_the_free_factor_is_lower(name):
     optimizer, free = OPTIMIZERS[name]()
@@ -132,6 +133,7 @@ def test_the_whole_state_is_back_to_the_last_bit_and_the_free_factor_is_lower(na
     assert all(np.isfinite(w).all() for w in model.get_weights())
 
 
+@pytest.mark.battery
 def test_methods_that_train_elsewhere_go_back_to_what_they_trained():
     class Trained(Break):
         def on_event(self, event):

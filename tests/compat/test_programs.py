@@ -169,6 +169,7 @@ def test_a_rate_set_by_hand_while_it_trains_acts_at_the_next_epoch(program):
     assert float(facts(shown)["rate"]) == pytest.approx(1e-4)
 
 
+@pytest.mark.battery
 def test_schedules_are_followed(program):
     lines = program("rate_by_schedule").splitlines()
     assert lines[0::2] == ["falls True"] * 3

@@ -126,6 +126,7 @@ def test_xray_ranks_the_ill_above_the_healthy(run, tmp_path):
     assert (tmp_path / "xray.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.battery
 def test_xray_takes_the_weight_of_the_rarer_class_off_again():
     rng = np.random.default_rng(0)
     labels = (np.arange(1500) % 10 == 0).astype("float32")
@@ -159,6 +160,7 @@ def test_areas_and_calibration_errors_are_those_by_definition():
     assert error == pytest.approx(0.05)
 
 
+@pytest.mark.battery
 def test_speech_is_understood_better_than_by_mean_spectrograms(run):
     scores = run("speech", "--rows", "360", "--epochs", "8", "--speakers", "theo")
     assert scores["heard"] > 0.5

@@ -37,6 +37,7 @@ def run(monkeypatch, tmp_path, capsys):
     return running
 
 
+@pytest.mark.battery
 def test_sentiment_learns_more_than_the_majority(run):
     pytest.importorskip("sklearn")
     scores = run("sentiment", "--rows", "2000", "--epochs", "5", "--members", "1")
@@ -54,6 +55,7 @@ def test_sentiment_labels_praise_with_1_and_leaves_the_undecided_out():
     assert label["Effective but too tepid biopic"] == 0
 
 
+@pytest.mark.battery
 def test_characters_learn_more_than_single_frequencies(run):
     scores = run("characters", "--rows", "800", "--epochs", "4", "--blocks", "1", "--write", "20")
     assert scores["bits_per_character"] < scores["single"] - 0.5
@@ -118,6 +120,7 @@ def test_robot_without_gymnasium_names_the_extra(monkeypatch):
         example("robot").main([])
 
 
+@pytest.mark.battery
 def test_forecast_finds_the_season_of_passengers(run, tmp_path):
     pytest.importorskip("matplotlib")
     scores = run("forecast", "--series", "passengers", "--epochs", "60", "--folds", "1")

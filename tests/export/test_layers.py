@@ -28,6 +28,7 @@ def in_onnxruntime(path, arrays):
     )
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("names", GROUPS, ids=lambda names: f"{names[0]}…{names[-1]}")
 def test_layers_compute_in_onnxruntime_what_they_compute_here(names, tmp_path):
     uses = {name: used(name) for name in names}

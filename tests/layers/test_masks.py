@@ -125,7 +125,7 @@ def model_of(lib, kind):
     return lib.Model(tokens, lib.layers.Dense(1)(inner(x)))
 
 
-@pytest.mark.sampled(count=2)
+@pytest.mark.sampled
 @pytest.mark.filterwarnings("ignore:Layer 'functional:UserWarning")
 @pytest.mark.parametrize("kind", ["sequential", "functional"])
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])

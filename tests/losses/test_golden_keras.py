@@ -176,6 +176,7 @@ def test_functions_equal_keras(name):
         close(got, expected)
 
 
+@pytest.mark.sampled(count=10)
 @pytest.mark.parametrize("name", CASES)
 def test_reductions_and_sample_weights_equal_keras(name):
     options, y_true, y_pred = CASES[name][-1]

@@ -81,6 +81,7 @@ def assert_trees(mine, theirs):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("name", CASES)
 def test_layers_weights_names_and_predictions_are_those_of_keras(name):
     ours, theirs, data = twins(name)
@@ -92,7 +93,7 @@ def test_layers_weights_names_and_predictions_are_those_of_keras(name):
     assert_trees(ours.predict(data), theirs.predict(data, verbose=0))
 
 
-@pytest.mark.sampled(count=2)
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", CASES)
 def test_training_is_that_of_keras(name):
     ours, theirs, data = twins(name)

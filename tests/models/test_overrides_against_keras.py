@@ -101,7 +101,7 @@ def test_a_dict_of_outputs_trains_as_in_keras(case: str) -> None:
         np.testing.assert_allclose(predictions[1][name], predictions[0][name], rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.sampled
+@pytest.mark.battery
 @pytest.mark.parametrize("case", LISTED)
 def test_a_list_of_outputs_trains_as_in_keras(case: str) -> None:
     def build(k: Any) -> Any:

@@ -46,6 +46,7 @@ def plain() -> Any:
     return program.memory_analysis().temp_size_in_bytes, program(params)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(
     "scope",
     [

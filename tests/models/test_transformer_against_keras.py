@@ -25,7 +25,7 @@ def transformer(m, causal):
     return model
 
 
-@pytest.mark.sampled
+@pytest.mark.battery
 @pytest.mark.parametrize("causal", [True, False])
 def test_three_steps_of_a_transformer_are_those_of_keras(causal):
     random = np.random.default_rng(0)

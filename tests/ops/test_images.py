@@ -99,6 +99,7 @@ def test_every_function_on_images_is_here_and_compared():
     assert known == set(CASES) == set(ops.image.__all__)
 
 
+@pytest.mark.sampled(count=8)
 @pytest.mark.parametrize("name", [name for name in CASES if name != "elastic_transform"])
 def test_values_and_types_are_those_of_keras(name):
     compare(name, CASES[name][:2])

@@ -36,6 +36,7 @@ def test_every_draw_of_keras_is_here_and_compared():
     assert names - {"SeedGenerator"} == set(DRAWS)
 
 
+@pytest.mark.sampled(count=5)
 @pytest.mark.parametrize("name", sorted(DRAWS))
 def test_the_same_seed_gives_the_bits_of_keras(name):
     for arguments in DRAWS[name]:

@@ -77,6 +77,7 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(np.asarray(a), np.asarray(b), rtol=1e-6, atol=1e-6)
 
 
+@pytest.mark.sampled(count=7)
 @pytest.mark.parametrize("name", TRANSFORMATIONS)
 def test_steps_are_those_of_a_loop_in_optax(name):
     make = TRANSFORMATIONS[name]

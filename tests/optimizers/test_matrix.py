@@ -49,6 +49,7 @@ def run_case(name):
     return rows[[step - 1 for step in KEPT]]
 
 
+@pytest.mark.sampled(count=5)
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one_of_pytorch_optimizer(name):
     recorded = np.load(FOLDER / "matrix.npz")[name]
@@ -247,7 +248,7 @@ def test_blocks_are_even_and_join_to_the_tensor():
 # -- Kron ----------------------------------------------------------------------------------
 
 
-@pytest.mark.sampled
+@pytest.mark.battery
 @pytest.mark.parametrize(
     "options",
     [

@@ -80,6 +80,7 @@ def assert_equal(found, wanted):
         assert_rows(rows, wanted[key])
 
 
+@pytest.mark.sampled(count=8)
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one(name):
     assert_equal(run_talweg(name), np.load(FOLDER / "parameter_free.npz"))

@@ -99,6 +99,7 @@ BETAS = {"b1": 1 - 2.0**-5, "b2": 1 - 2.0**-6}
 OURS = {"beta_1": 1 - 2.0**-5, "beta_2": 1 - 2.0**-6}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("loss", [bowl, coupled])
 def test_sophia_equals_optax(loss):
     gamma = 2.0**-6
@@ -111,6 +112,7 @@ def test_sophia_equals_optax(loss):
     np.testing.assert_allclose(run(mine, loss, 100), expected, rtol=1e-5, atol=1e-7)
 
 
+@pytest.mark.battery
 def test_sophias_estimate_of_a_diagonal_hessian_is_exact():
     optimizer = optimizers.Sophia(beta_2=0.0)
     params = list(start())
@@ -135,7 +137,7 @@ def test_sophia_looks_every_so_many_steps_with_new_signs():
     assert changed == [False, False, True, False, False, True]
 
 
-@pytest.mark.sampled(count=2)
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("loss", "count", "memory_size"),
     [(bowl, 12, 10), (coupled, 15, 10), (rosenbrock, 30, 10), (rosenbrock, 30, 3)],
@@ -146,6 +148,7 @@ def test_lbfgs_equals_optax_step_by_step(loss, count, memory_size):
     np.testing.assert_allclose(mine, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.battery
 def test_lbfgs_equals_optax_at_another_rate():
     mine = run(optimizers.LBFGS(0.25), coupled, 12)
     theirs = run_optax(optax.lbfgs(0.25), coupled, 12)
@@ -159,6 +162,7 @@ def test_lbfgs_solves_rosenbrock_in_a_few_steps():
     assert all(b <= a for a, b in pairwise(values))
 
 
+@pytest.mark.battery
 def test_lbfgs_in_float32_equals_optax():
     with jax.enable_x64(False):
         mine, theirs = run(optimizers.LBFGS(), bowl, 8), run_optax(optax.lbfgs(), bowl, 8)
@@ -194,6 +198,7 @@ def test_without_an_objective_the_step_is_refused(name):
         optimizer.update(params, optimizer.init(params), params)
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize(
     "line",
     [

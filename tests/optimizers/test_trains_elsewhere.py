@@ -53,6 +53,7 @@ def by_hand(make, epochs):
     return points
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("name", MAKERS)
 def test_validation_callbacks_and_the_model_after_fit_see_the_weights_to_use(name):
     points = by_hand(MAKERS[name], 3)

@@ -32,6 +32,7 @@ def test_a_full_disk_is_an_error_at_every_byte_and_the_good_file_stays(tmp_path)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
+@pytest.mark.battery
 def test_kill_9_at_every_step_of_a_write_leaves_the_old_file_or_the_new_one(tmp_path):
     done = run("kill", tmp_path)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

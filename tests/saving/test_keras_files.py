@@ -218,6 +218,7 @@ def test_weights_alone_go_both_ways(tmp_path):
     )
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("make", [sequential, images, functional])
 def test_a_legacy_h5_file_of_keras_opens(tmp_path, make):
     x, y = data(make)
@@ -235,6 +236,7 @@ def test_a_legacy_h5_file_of_keras_opens(tmp_path, make):
     np.testing.assert_allclose(fit(ours, x, y), fit(theirs, x, y), rtol=1e-4)
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("make", [sequential, images, functional])
 def test_an_h5_file_is_opened_by_keras_and_goes_on_here(tmp_path, make):
     x, y = data(make)
@@ -348,6 +350,7 @@ def recurrent(k):
     return k.Model(x, k.layers.Dense(2)(k.layers.Dropout(0.2)(h)))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("writer", "reader"), [(keras, talweg), (talweg, keras)])
 def test_layers_within_layers_have_the_paths_of_keras(tmp_path, writer, reader):
     x = RNG.integers(0, 10, (4, 6))

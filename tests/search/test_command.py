@@ -30,6 +30,7 @@ def run(*arguments):
     return cli.main(["compare", *map(str, arguments)])
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("suffix", ["csv", "csv.gz", "parquet"])
 def test_a_table_is_compared_and_reported(people, tmp_path, capsys, suffix):
     path, report = tmp_path / f"people.{suffix}", tmp_path / "report.html"
@@ -63,6 +64,7 @@ def test_a_part_of_the_rows_is_enough_for_a_first_look(people, tmp_path, capsys)
     assert "60 of 120 rows" in capsys.readouterr().out
 
 
+@pytest.mark.battery
 def test_more_rows_than_there_are_is_all_of_them(people, tmp_path, capsys):
     path = tmp_path / "people.csv"
     people.to_csv(path, index=False)

@@ -225,7 +225,7 @@ def test_transformers_are_fitted_on_each_folds_training_part_only(problem):
     np.testing.assert_allclose(result.trials[0].score, run(x).trials[0].score, rtol=1e-3)
 
 
-@pytest.mark.sampled
+@pytest.mark.battery
 @pytest.mark.parametrize(
     ("folds", "groups"),
     [(TimeSeriesSplit(3), None), (GroupKFold(3), np.arange(ROWS) // 5), (3, np.arange(ROWS) // 5)],

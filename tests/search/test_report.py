@@ -282,6 +282,7 @@ def test_diverged_points_are_crosses_inside_the_picture():
     assert low < min(heights) < max(heights) < high
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(
     "case",
     [

@@ -78,6 +78,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize(("check", "make"), FAULTS, ids=lambda v: v.__name__)
 def test_optimizer_check_finds_the_fault(check, make):
     with pytest.raises((AssertionError, ValueError)):
