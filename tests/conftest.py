@@ -69,3 +69,12 @@ def _fresh_names_and_seed():
 
     names.reset()
     random.set_random_seed(0)
+
+
+@pytest.fixture
+def fully_compiled():
+    """Programs as users have them: for tests that hold different programs to the same bits."""
+    few = jax.config.values["jax_disable_most_optimizations"]
+    jax.config.update("jax_disable_most_optimizations", False)
+    yield
+    jax.config.update("jax_disable_most_optimizations", few)

@@ -130,6 +130,7 @@ class Block(eqx.Module):
         return self.head(self.drop(jax.nn.relu(x), key=key)), state
 
 
+@pytest.mark.battery
 def test_equinox_module_goes_where_a_loop_in_optax_goes():
     x, y = numbers()
     module = eqx.nn.MLP(4, 1, 8, 1, key=jax.random.key(0))

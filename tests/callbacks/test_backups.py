@@ -71,7 +71,7 @@ class Unknown:
         return (pairs[i] for i in range(5))
 
 
-@pytest.mark.sampled("data")
+@pytest.mark.sampled
 @pytest.mark.parametrize("data", [Pairs, Unknown])
 @pytest.mark.parametrize(("freq", "step"), [(3, 4), (5, 0)])
 def test_streams_go_on_amid_an_epoch(tmp_path, data, freq, step):

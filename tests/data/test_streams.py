@@ -129,6 +129,7 @@ SOURCES = {
 }
 
 
+@pytest.mark.usefixtures("fully_compiled")
 @pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("kind", SOURCES)
 def test_every_source_trains_as_the_same_arrays_do(kind: str) -> None:

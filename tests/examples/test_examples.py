@@ -29,7 +29,7 @@ record = example("record")
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
+def run(fully_compiled, monkeypatch, tmp_path, capsys):
     """Run an example in an empty folder; the line it ends with must hold its scores."""
 
     def running(name: str, *arguments: str) -> dict[str, float]:

@@ -23,7 +23,7 @@ def example(name: str) -> ModuleType:
 
 
 @pytest.fixture
-def run(monkeypatch, tmp_path, capsys):
+def run(fully_compiled, monkeypatch, tmp_path, capsys):
     """Run an example in an empty folder; its scores must stand in the last line as well."""
 
     def running(name: str, *arguments: str) -> dict[str, float]:

@@ -85,6 +85,7 @@ def test_binary_labels_must_be_0_and_1(shift: int) -> None:
     refused("in \\[0, 1\\]", X, y, model("binary_crossentropy", 1, "sigmoid"))
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(
     ("loss", "units", "y"),
     [

@@ -40,6 +40,7 @@ def same(ours, theirs, atol=2e-3):
     )
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize("kind", RANDOM)
 def test_the_same_seed_gives_the_images_of_keras_call_after_call(kind):
     ours, theirs = pair(kind)

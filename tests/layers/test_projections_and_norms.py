@@ -293,6 +293,7 @@ def test_only_the_way_in_has_a_mask():
     assert getattr(layer(vectors, reverse=True), "_keras_mask", None) is None
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("inner", "shape"), [
     (lambda m: m.Dense(3), (2, 6)), (lambda m: m.Conv2D(3, 2), (2, 4, 4, 2)),
 ])  # fmt: skip

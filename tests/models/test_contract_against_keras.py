@@ -119,6 +119,7 @@ def test_a_layer_of_several_shapes_is_built_again_from_its_record() -> None:
     assert mine == theirs
 
 
+@pytest.mark.sampled(count=8)
 @pytest.mark.parametrize(
     ("act", "error"),
     [

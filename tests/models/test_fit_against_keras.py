@@ -163,7 +163,7 @@ OPTIMIZERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(count=3)
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_optimizers_reach_keras_weights(name: str) -> None:
     def build(k: Any) -> Any:

@@ -47,6 +47,7 @@ def rows(params):
 # -- recorded ------------------------------------------------------------------------
 
 
+@pytest.mark.sampled(count=8)
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one(name):
     cls, options, *_ = CASES[name]
@@ -123,6 +124,7 @@ PAIRS = [
 ]
 
 
+@pytest.mark.sampled(count=8)
 @pytest.mark.parametrize(("mine", "theirs"), PAIRS, ids=lambda value: type(value).__name__)
 def test_trajectory_equals_optax(mine, theirs):
     start, grads = problem()

@@ -89,6 +89,7 @@ def test_a_second_fit_goes_on_with_the_same_bits(name):
     assert_same(halves.get_weights(), whole.get_weights(), "two fits")
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("name", [*MAKERS, "EMA", "SWA"])
 def test_training_goes_on_from_a_file_with_the_same_bits(name, tmp_path):
     averages = {
@@ -149,6 +150,7 @@ def test_an_interrupted_epoch_leaves_the_weights_to_use():
     assert any(not np.allclose(a, b, rtol=1e-4) for a, b in zip(here, there, strict=True))
 
 
+@pytest.mark.battery
 def test_compare_scores_the_weights_to_use():
     from sklearn.model_selection import KFold
 

@@ -458,6 +458,7 @@ def test_fit_validates_what_it_leaves_and_goes_on_from_what_it_trained(name):
     np.testing.assert_allclose(resumed, history["val_loss"][2:], rtol=1e-4)
 
 
+@pytest.mark.battery
 def test_sam_takes_the_same_steps_under_a_scale_of_the_loss():
     ends = [
         model_of(make(), 2).get_weights()

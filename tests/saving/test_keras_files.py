@@ -162,6 +162,7 @@ def own_classes(k):
     return {"Block": Block, "Own": Own}
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize(("writer", "reader"), [(keras, talweg), (talweg, keras)])
 def test_a_subclassed_model_with_lists_dicts_and_private_layers(tmp_path, writer, reader):
     x, y = data(sequential)

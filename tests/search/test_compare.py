@@ -72,6 +72,7 @@ def test_weights_and_shuffles_depend_on_seed_and_fold_only(problem, result):
         np.testing.assert_allclose(one.curves["loss"], other.curves["loss"], rtol=1e-5)
 
 
+@pytest.mark.battery
 def test_splitting_the_population_changes_no_number(problem, result):
     parts = talweg.compare(
         build, *problem, optimizers=["sgd", "adam"], learning_rates=[1e-3, 1e-1],

@@ -234,6 +234,7 @@ def test_no_rate_and_no_edge_are_said(problem):
     assert "the largest tried, 0.001, was the best" in str(timid)
 
 
+@pytest.mark.battery
 def test_splitting_the_population_changes_no_number(problem):
     model = build()
     whole, parts = (find(model, *problem, memory=m) for m in (2**30, 40_000))

@@ -176,6 +176,7 @@ CALLBACKS = {
 }
 
 
+@pytest.mark.usefixtures("fully_compiled")
 @parametrize_with_checks(
     checks.CALLBACK, {**CALLBACKS, "skeleton": skeleton("callback", "HalveRate")}
 )

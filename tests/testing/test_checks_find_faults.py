@@ -131,6 +131,7 @@ class Unpickled(Callback):
         return {"seen": self.seen}
 
 
+@pytest.mark.usefixtures("fully_compiled")
 @pytest.mark.parametrize(
     ("make", "check"),
     [(Meddles, "blocks_equal_steps"), (Unpickled, "state_survives_json")],

@@ -52,10 +52,10 @@ class HostLayer(Layer):
         kind = type(self).__name__
         raise errors.wrong_type(
             f"{kind} {self.name!r}", "the input", "known on the host", args[0] if args else kwargs,
-            "A compiled program has no strings. Begin the model with Input(…, dtype=\"string\"), "
-            "or apply the layer to the data before fit: "
+            "A compiled program has no strings. Apply the layer to the data before fit: "
             "x = layer(x), or in the dataset: dataset.map(lambda x, y: (layer(x), y)); "
-            "the model then starts at the layer's output.",
+            "the model then starts at the layer's output. Or begin the model with "
+            "Input(…, dtype=\"string\"): fit and predict then apply the layer themselves.",
         )  # fmt: skip
 
     def build(self, input_shape: Any = None) -> None:

@@ -110,11 +110,31 @@ def _by_the_other(other: Any, function: Any, primals: Any, tangents: Any) -> Any
     return jax.jvp(other, primals, tangents)
 
 
+@jax.custom_jvp
+def _larger(a: Any, b: Any) -> Any:
+    """The larger of each pair; its gradient goes to `a` where they are equal, as Keras's does.
+
+    The gradient of `jnp.max` goes where an entry equals the maximum. XLA may compute the two in
+    two ways that differ in the last bit, after a normalization say; then it goes nowhere, or is
+    0/0. It also takes twice as long.
+    """
+    return jnp.maximum(a, b)
+
+
+@_larger.defjvp
+def _to_the_larger(primals: Any, tangents: Any) -> Any:
+    return jnp.maximum(*primals), jnp.where(primals[0] >= primals[1], *tangents)
+
+
 class MaxPooling(Pooling):
     """Base of max pooling."""
 
     def reduce_folded(self, folded: Any, axes: tuple[int, ...]) -> Any:
-        return jnp.max(folded, axis=axes)
+        # The last axis first, so that of equals the first in the window's order is taken.
+        for axis in reversed(axes):
+            slices = [lax.index_in_dim(folded, i, axis, False) for i in range(folded.shape[axis])]
+            folded = functools.reduce(_larger, slices)
+        return folded
 
     def reduce_windows(self, inputs: Any, window: Any, strides: Any) -> Any:
         floating = jnp.issubdtype(inputs.dtype, jnp.floating)
@@ -165,8 +185,7 @@ class MaxPooling1D(MaxPooling):
 class MaxPooling2D(MaxPooling):
     """The largest of each window of an image.
 
-    Where several entries of a window are the largest, they share the gradient if windows
-    do not overlap (strides equal to pool_size); Keras gives it to the first.
+    Where several entries of a window are the largest, the first has the gradient, as in Keras.
 
     Args:
         pool_size: rows and columns of the window, or one integer for both.
