@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from talweg.callbacks import Progbar
@@ -132,11 +131,12 @@ class Predictor:
         looped = joined and chunk.steps >= _LONG and self._loops(arrays, chunk)
         while done < chunk.steps:
             count = _BLOCK if looped and chunk.steps - done > _BLOCK else 1
-            rows = chunk.order[done * size : (done + count) * size]
+            # Not as a JAX array: its conversion would wait for the batch that is being computed.
+            rows = chunk.order[done * size : (done + count) * size].astype(np.int32)
             if count == 1:
-                yield 1, functools.partial(self._run_one, arrays, x, jnp.asarray(rows))
+                yield 1, functools.partial(self._run_one, arrays, x, rows)
             else:
-                order = jnp.asarray(rows.reshape(count, size))
+                order = rows.reshape(count, size)
                 yield count, lambda order=order: jax.tree.map(_rows, self._block(arrays, x, order))
             done += count
 
@@ -155,7 +155,7 @@ class Predictor:
     def _loops(self, arrays: Any, chunk: Chunk) -> bool:
         """Whether a loop over the batches is not slower than calls one by one."""
         if self._slow_in_loops is None:
-            rows = jnp.asarray(chunk.order[: chunk.batch_size])
+            rows = chunk.order[: chunk.batch_size].astype(np.int32)
             traced = self._single.trace(arrays, chunk.data.x, rows)
             self._slow_in_loops = slow_in_loops(traced)
         return not self._slow_in_loops and not self._moves
