@@ -3,13 +3,15 @@
 import collections
 import os
 import signal
+from importlib.metadata import version
 from pathlib import Path
 
 os.environ["KERAS_BACKEND"] = "jax"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 # Most of a run's time is XLA's, compiling small programs once: half as much with its older code
 # for fusions and few optimizations. The battery compiles as users do (see the Makefile).
-os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
+if tuple(map(int, version("jaxlib").split(".")[:2])) < (0, 11):  # which has the newer code only
+    os.environ.setdefault("XLA_FLAGS", "--xla_cpu_use_fusion_emitters=false")
 os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 os.environ.setdefault(
     "TALWEG_COMPILE_CACHE", str(Path(__file__).parent.parent / ".cache" / "compiled")
