@@ -111,7 +111,7 @@ def test_crossing_of_symbolic_strings_says_what_it_computes():
 
 @pytest.mark.parametrize("make", STRINGS)
 def test_layer_of_strings_in_a_program_says_where_to_put_it(make):
-    with pytest.raises(TypeError, match="apply the layer to the data before fit"):
+    with pytest.raises(TypeError, match="Apply the layer to the data before fit"):
         jax.jit(make())(jnp.zeros((2, 1), "int32"))
 
 
