@@ -154,3 +154,13 @@ def test_keras_reads_the_file(tmp_path):
     np.testing.assert_allclose(
         theirs.layers[2](np.asarray(ids)), model.predict(TEXTS, verbose=0), atol=1e-6
     )
+
+
+def test_a_stack_that_begins_with_text_says_that_numbers_are_none():
+    reader = talweg.layers.TextVectorization(output_sequence_length=2)
+    reader.adapt(["a b"])
+    model = talweg.Sequential(
+        [talweg.Input((1,), dtype="string"), reader, talweg.layers.Embedding(5, 2)]
+    )
+    with pytest.raises(TypeError, match="must be string, got"):
+        model.predict(np.ones((2, 1)), verbose=0)

@@ -249,6 +249,17 @@ def _input_layer(tensor: KerasTensor) -> InputLayer:
     return InputLayer(batch_shape=tensor.shape, dtype=tensor.dtype, name=tensor.name)
 
 
+def check_kind(layer: InputLayer, array: Any) -> None:
+    """Refuse text where an Input states numbers, and the reverse.
+
+    Raises:
+        TypeError: naming the input.
+    """
+    if has_text(array) != (layer.dtype == "string"):
+        got = [getattr(leaf, "dtype", type(leaf)) for leaf in jax.tree.leaves(array)]
+        raise errors.wrong_type("Model", f"input {layer.name!r}", layer.dtype, str(got[0]))
+
+
 def fitted(layer: InputLayer, array: Any) -> Any:
     """An array of the type and rank that an Input states.
 
@@ -274,8 +285,7 @@ def fitted(layer: InputLayer, array: Any) -> Any:
         raise errors.invalid(
             "Model", f"input {layer.name!r}", f"of shape {wanted}", tuple(array.shape)
         )
-    if has_text(array) != (layer.dtype == "string"):
-        raise errors.wrong_type("Model", f"input {layer.name!r}", layer.dtype, array.dtype)
+    check_kind(layer, array)
     if not isinstance(array, KerasTensor) and layer.dtype != "string":
         dtype = jax.dtypes.canonicalize_dtype(layer.dtype)
         array = array if array.dtype == dtype else array.astype(dtype)

@@ -10,7 +10,7 @@ from talweg.core import errors, names
 from talweg.core.serialization import serialize_keras_object
 from talweg.layers import InputLayer, Layer, context
 from talweg.layers.building import is_shape
-from talweg.models.graph import fitted
+from talweg.models.graph import check_kind, fitted
 from talweg.models.model import Model
 from talweg.models.text import Encoded, ReadsText, applied, has_text
 from talweg.ops.keras_tensor import KerasTensor
@@ -135,6 +135,7 @@ class Sequential(ReadsText, Model):
         if isinstance(inputs, Encoded):
             inputs, stack = inputs.parts, stack[inputs.start :]
         elif self._input is not None:
+            check_kind(self._input, inputs)
             self._check_against_input(inputs)
         context.set_masks(inputs, mask)
         for layer in stack:
