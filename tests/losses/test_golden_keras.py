@@ -325,6 +325,23 @@ def test_tails_of_the_binary_logits_keep_value_and_gradient():
         close(gradient, (1 - 2 * label) / (1 + np.exp(-signed)), atol=1e-30)
 
 
+def test_a_probability_at_the_clip_keeps_its_whole_slope():
+    """A sigmoid takes the value 1 - epsilon over a range of inputs: no place to halve the slope."""
+
+    def slope(x, label):
+        return jax.grad(
+            lambda x: losses.binary_crossentropy([[label]], jax.nn.sigmoid(x)[None, None])[0]
+        )(jnp.float32(x))
+
+    for label in (0.0, 0.3, 1.0):
+        for x in (-5.0, 0.0, 8.0, 16.2):
+            expected = 1 / (1 + np.exp(-np.float64(x))) - label
+            np.testing.assert_allclose(slope(x, label), expected, rtol=1e-3, atol=3e-7)
+        assert slope(18.0, label) == slope(-18.0, label) == 0.0
+    second = jax.grad(lambda x: slope(x, 1.0))(jnp.float32(0.3))
+    np.testing.assert_allclose(second, jax.nn.sigmoid(0.3) * jax.nn.sigmoid(-0.3), rtol=1e-5)
+
+
 def test_zero_vectors_and_lonely_anchors_have_finite_gradients():
     def cosine(p):
         return losses.cosine_similarity(NUMBERS, p).sum()

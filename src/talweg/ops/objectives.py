@@ -342,8 +342,26 @@ def binary_terms(y_true: Array, y_pred: Array, from_logits: bool) -> Array:
         above = y_pred >= 0
         tail = jnp.log1p(jnp.exp(jnp.where(above, -y_pred, y_pred)))
         return jnp.where(above, y_pred, 0.0) - y_true * y_pred + tail
-    p = clip_probability(y_pred)
-    return -(y_true * jnp.log(p) + (1.0 - y_true) * jnp.log(1.0 - p))
+    return _binary_of_probability(y_true, y_pred)
+
+
+@jax.custom_jvp
+def _binary_of_probability(t: Array, p: Array) -> Array:
+    p = clip_probability(p)
+    return -(t * jnp.log(p) + (1.0 - t) * jnp.log(1.0 - p))
+
+
+@_binary_of_probability.defjvp
+def _binary_of_probability_jvp(primals: Any, tangents: Any) -> Any:
+    """One quotient in place of four: XLA makes a loop of its own of each division.
+
+    The slope is 0 outside the clip and whole at its ends, where the derivatives of minimum and
+    maximum would halve it: a sigmoid takes the value 1 − ε from x = 15.6 on.
+    """
+    (t, p), (dt, dp) = primals, tangents
+    q = clip_probability(p)
+    slope = jnp.where(p == q, (q - t) / (q * (1.0 - q)), 0.0)
+    return _binary_of_probability(t, p), slope * dp + (jnp.log(1.0 - q) - jnp.log(q)) * dt
 
 
 def clip_probability(p: Array) -> Array:

@@ -17,6 +17,7 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
+from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -25,6 +26,7 @@ class Slots(NamedTuple):
     last: Any
 
 
+@elementwise
 def asgd(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     eta = h.learning_rate / (1 + h.lambd * h.learning_rate * (t - 1)) ** h.alpha

@@ -20,6 +20,7 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
+from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -27,6 +28,7 @@ class Slots(NamedTuple):
     velocity: Any
 
 
+@elementwise
 def yogi(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     square = jnp.square(g)

@@ -23,18 +23,14 @@ import numpy as np
 from talweg.core.compilation import use_persistent_cache
 from talweg.core.memory import keep_memory
 from talweg.data import Chunk
-from talweg.optimizers.transforms import all_finite
 from talweg.training.state import TrainState
-from talweg.training.step import Step
+from talweg.training.step import Packed, Step
 
 # Steps whose logs one block can return; bounds the length of blocks that do.
 TRACED = 256
 
 # Primitives that XLA runs much slower inside a loop on a CPU.
 _SLOW_IN_LOOPS = frozenset({"conv_general_dilated"})
-
-# The key, among the logs, of whether the weights are finite.
-_SOUND = "sound"
 
 
 class Program:
@@ -49,6 +45,7 @@ class Program:
             to be finite. Where they are not (a gradient was NaN, though the loss was not),
             the block is run again up to the last step that left them finite. For small
             states; a large one is given up to the block, and its step must watch.
+        packed: the same step over packed weights, which many steps in one call then are.
 
     Attributes:
         traces: how often each program was traced, by name: what must not grow.
@@ -60,12 +57,15 @@ class Program:
         report: Callable[[TrainState], dict[str, Any]],
         moving: Sequence[str] = TrainState._fields,
         keep: bool = False,
+        packed: Packed | None = None,
     ):
         use_persistent_cache()
         keep_memory()
         self.keep = keep
         # Traced once for all programs: inside another trace, `jit` repeats what it found.
         self.step = jax.jit(step, inline=True)
+        self.packed = packed
+        self._looped_step = self.step if packed is None else jax.jit(packed.step, inline=True)
         self.report = report
         self.moving = frozenset(moving)
         self.traces: dict[str, int] = {}
@@ -101,29 +101,25 @@ class Program:
 
     def _one(self, still: Any, moved: Any, data: Any, rows: Any) -> Any:
         state = self.step(self.join(still, moved), gather(data, rows))
-        return self.split(state)[1], self._reported(state)
-
-    def _reported(self, state: TrainState) -> dict[str, Any]:
-        logs = self.report(state)
-        return {**logs, _SOUND: all_finite(state.params)} if self.keep else logs
+        return self.split(state)[1], self.report(state)
 
     def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
-            return self.split(self.step(self.join(still, moved), gather(data, order[i])))[1]
+            return self.split(self._looped_step(self.join(still, moved), gather(data, order[i])))[1]
 
         moved = jax.lax.fori_loop(start, start + count, body, moved)
-        return moved, self._reported(self.join(still, moved))
+        return moved, self.report(self.join(still, moved))
 
     def _many_traced(
         self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
     ) -> Any:
-        shapes = jax.eval_shape(lambda moved: self._reported(self.join(still, moved)), moved)
+        shapes = jax.eval_shape(lambda moved: self.report(self.join(still, moved)), moved)
         empty = jax.tree.map(lambda a: jnp.zeros((TRACED, *a.shape), a.dtype), shapes)
 
         def body(i: Any, carry: Any) -> Any:
             moved, history = carry
-            state = self.step(self.join(still, moved), gather(data, order[i]))
-            logs = self._reported(state)
+            state = self._looped_step(self.join(still, moved), gather(data, order[i]))
+            logs = self.report(state)
             history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
             return self.split(state)[1], history
 
@@ -151,7 +147,10 @@ class Program:
         if self._slow_in_loops is None:
             looped = self._traced if passage.mode == "logs" else self._loop
             arguments = passage.loop_arguments(0, 1)
-            self._slow_in_loops = slow_in_loops(looped.trace(*self.split(state), *arguments))
+            still, moved = self.split(state)
+            if self.packed is not None:
+                moved = self.packed.pack(moved)
+            self._slow_in_loops = slow_in_loops(looped.trace(still, moved, *arguments))
         return self._slow_in_loops
 
 
@@ -210,7 +209,7 @@ class Passage:
         self._step += count
         still, before = program.split(state)
         moved, history = self._run(still, before, start, count)
-        if not all(logs.pop(_SOUND, True) for logs in history):
+        if program.keep and not _sound(moved):
             moved, history = self._last_sound(still, before, start, count)
         return program.join(still, moved), history
 
@@ -222,12 +221,16 @@ class Passage:
             rows = jax.device_put(self.rows(start))
             moved, logs = program._single(still, moved, self._data, rows)
             return moved, [_on_host(logs)]
+        looped, packed = program._traced if self.mode == "logs" else program._loop, program.packed
+        if packed is not None:
+            moved = packed.pack(moved)
+        moved, logs = looped(still, moved, *self.loop_arguments(start, count))
+        if packed is not None:
+            moved = packed.unpack(moved)
+        logs = _on_host(logs)
         if self.mode == "logs":
-            moved, logs = program._traced(still, moved, *self.loop_arguments(start, count))
-            logs = _on_host(logs)
             return moved, [{name: h[i] for name, h in logs.items()} for i in range(count)]
-        moved, logs = program._loop(still, moved, *self.loop_arguments(start, count))
-        return moved, [_on_host(logs)]
+        return moved, [logs]
 
     def _last_sound(
         self, still: TrainState, before: TrainState, start: int, count: int
@@ -238,14 +241,13 @@ class Passage:
         while broken - sound > 1:
             middle = (sound + broken) // 2
             tried, logs = self._run(still, before, start, middle)
-            if logs[-1][_SOUND]:
+            if _sound(tried):
                 sound, moved, history = middle, tried, logs
             else:
                 broken = middle
         moved = moved._replace(first_bad=moved.optimizer.iterations)
         last = {**history[-1], "first_bad": np.asarray(moved.first_bad)}
-        history = [*history[:-1], last]
-        return moved, [{k: v for k, v in logs.items() if k != _SOUND} for logs in history]
+        return moved, [*history[:-1], last]
 
     def loop_arguments(self, start: int, count: int) -> tuple[Any, ...]:
         """What the looping programs take beside the state."""
@@ -273,6 +275,11 @@ class Passage:
 def gather(data: Any, rows: Any) -> Any:
     """The rows of every array of a tree; pure."""
     return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
+
+
+def _sound(state: TrainState) -> bool:
+    """Whether all weights are finite; looked at on the host, where it costs no compilation."""
+    return all(bool(np.isfinite(np.asarray(array)).all()) for array in state.params)
 
 
 def _on_host(logs: dict[str, Any]) -> dict[str, np.ndarray]:

@@ -8,12 +8,14 @@ A step whose loss is not finite leaves the state as it was and is remembered in
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from talweg.optimizers import Optimizer
+from talweg.optimizers.packing import Packing
 from talweg.optimizers.transforms import all_finite
 from talweg.training.state import NEVER, TrainState
 
@@ -35,6 +37,40 @@ class Task:
     objective: Callable[..., tuple[Any, tuple[Any, Any]]]
     update: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
     scale: Callable[[Any, Any], Any] = lambda loss, state: loss
+
+
+class Packed(NamedTuple):
+    """A step over packed weights, for programs of many steps.
+
+    Attributes:
+        step: what `make_step` makes of the packed task.
+        packing: the way there and back.
+    """
+
+    step: Step
+    packing: Packing
+
+    def pack(self, state: TrainState) -> TrainState:
+        """The state as the step takes it."""
+        params, optimizer = self.packing.pack(state.params, state.optimizer)
+        return state._replace(params=params, optimizer=optimizer)
+
+    def unpack(self, state: TrainState) -> TrainState:
+        """The state as everybody else knows it."""
+        params, optimizer = self.packing.unpack(state.params, state.optimizer)
+        return state._replace(params=params, optimizer=optimizer)
+
+
+def packed_task(task: Task, packing: Packing, optimizer: Optimizer) -> Task:
+    """The same task over packed weights: one update for each of their arrays."""
+
+    def objective(params: Any, *rest: Any) -> Any:
+        return task.objective(packing.spread(params), *rest)
+
+    def update(grads: Any, state: Any, params: Any, again: Any) -> Any:
+        return optimizer.update_leaves(grads, state, params, packing.tensors, again)
+
+    return replace(task, objective=objective, update=update)
 
 
 def task_of(
