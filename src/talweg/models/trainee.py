@@ -21,7 +21,7 @@ from talweg.models.custom_steps import custom_step, custom_test_step
 from talweg.models.diagnosis import ask_layers, bad_row
 from talweg.models.steps import overrides
 from talweg.optimizers import Optimizer, OptimizerState
-from talweg.optimizers.packing import packing_of
+from talweg.optimizers.packing import layout_of_metrics, packing_of
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
 from talweg.training.probe import Look, make_probe
@@ -93,8 +93,9 @@ class ModelTrainee:
         if small and optimizer is not None and not trains:
             packing = packing_of(optimizer, self.params)
             if packing is not None:
-                step = make_step(packed_task(task, packing, optimizer), watch)
-                packed = Packed(step, packing)
+                sums = layout_of_metrics(self.metrics)
+                step = make_step(packed_task(task, packing, sums, optimizer), watch)
+                packed = Packed(step, packing, sums)
         self.train_program = Program(
             custom_step(model, optimizer) if trains else make_step(task, watch),
             self._report_training,

@@ -11,8 +11,7 @@ costs what they move, and packing copies.
 """
 
 import math
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any, TypeVar
 
 import jax
@@ -27,56 +26,74 @@ from talweg.optimizers.state import OptimizerState, Tensor
 Rule = TypeVar("Rule", bound=Callable[..., Any])
 
 
-class Packing:
+class Layout:
     """Which tensors lie in one array, and the ways there and back.
 
-    States are packed on the host, before and after a block: compiled, these ways would be as
-    many pieces as are saved. Arrays may have further axes in front, as those of populations do.
+    Arrays may have further axes in front, as those of populations do.
 
     Args:
-        groups: positions of the tensors, one group for each array; each tensor stands in one.
-        tensors: what a step knows of each array.
+        kinds: tensors of one kind lie together.
         shapes: those of the tensors.
     """
 
+    def __init__(self, kinds: Sequence[Hashable], shapes: Sequence[tuple[int, ...]]):
+        self.shapes = list(shapes)
+        groups: dict[Hashable, list[int]] = {}
+        for i, kind in enumerate(kinds):
+            groups.setdefault(kind, []).append(i)
+        self.groups = list(groups.values())
+
+    def join(self, leaves: Sequence[Any], numpy: Any = np) -> list[Any]:
+        """The arrays of all groups, from one array for each tensor; `numpy`: by which module."""
+        flat = [
+            leaf.reshape(*leaf.shape[: leaf.ndim - len(shape)], -1)
+            for leaf, shape in zip(map(numpy.asarray, leaves), self.shapes, strict=True)
+        ]
+        return [numpy.concatenate([flat[i] for i in group], axis=-1) for group in self.groups]
+
+    def split(self, packed: Sequence[Any], numpy: Any = np) -> list[Any]:
+        """One array for each tensor, from those of all groups."""
+        leaves: list[Any] = [None] * len(self.shapes)
+        for group, array in zip(self.groups, map(numpy.asarray, packed), strict=True):
+            ends = np.cumsum([math.prod(self.shapes[i]) for i in group])
+            for i, part in zip(group, numpy.split(array, ends[:-1], axis=-1), strict=True):
+                leaves[i] = part.reshape((*part.shape[:-1], *self.shapes[i]))
+        return leaves
+
+
+class Packing(Layout):
+    """The layout of an optimizer's tensors and of what it keeps for them.
+
+    States are packed on the host, before and after a block: compiled, these ways would be as
+    many pieces as are saved.
+
+    Args:
+        kinds: tensors of one kind lie together.
+        shapes: those of the tensors.
+        tensors: what a step knows of each of them.
+    """
+
     def __init__(
-        self, groups: Sequence[Sequence[int]], tensors: Sequence[Tensor],
-        shapes: Sequence[tuple[int, ...]],
+        self, kinds: Sequence[Hashable], shapes: Sequence[tuple[int, ...]],
+        tensors: Sequence[Tensor],
     ):  # fmt: skip
-        self.tensors = list(tensors)
-        self._groups, self._shapes = groups, shapes
+        super().__init__(kinds, shapes)
+        self.tensors = [tensors[group[0]] for group in self.groups]
         # Inside a step. Without a derivative of its own, every tensor's gradient would be
         # padded to the size of the array, and all of them added.
-        self.spread = jax.custom_vjp(lambda packed: self._split(jnp, packed))
+        self.spread = jax.custom_vjp(lambda packed: self.split(packed, jnp))
         self.spread.defvjp(
-            lambda packed: (self._split(jnp, packed), None),
-            lambda _, gradients: (self._join(jnp, gradients),),
+            lambda packed: (self.split(packed, jnp), None),
+            lambda _, gradients: (self.join(gradients, jnp),),
         )
 
     def pack(self, params: Sequence[Any], state: OptimizerState) -> tuple[Any, OptimizerState]:
         """Parameters and state as a packed step takes them."""
-        return self._moved(partial(self._join, np), len(self._groups), params, state)
+        return self._moved(self.join, len(self.groups), params, state)
 
     def unpack(self, params: Sequence[Any], state: OptimizerState) -> tuple[Any, OptimizerState]:
         """Parameters and state as everybody else knows them."""
-        return self._moved(partial(self._split, np), len(self._shapes), params, state)
-
-    def _join(self, numpy: Any, leaves: Sequence[Any]) -> list[Any]:
-        """The arrays of all groups, from one array for each tensor."""
-        flat = [
-            leaf.reshape(*leaf.shape[: leaf.ndim - len(shape)], -1)
-            for leaf, shape in zip(map(numpy.asarray, leaves), self._shapes, strict=True)
-        ]
-        return [numpy.concatenate([flat[i] for i in group], axis=-1) for group in self._groups]
-
-    def _split(self, numpy: Any, packed: Sequence[Any]) -> list[Any]:
-        """One array for each tensor, from those of all groups."""
-        leaves: list[Any] = [None] * len(self._shapes)
-        for group, array in zip(self._groups, map(numpy.asarray, packed), strict=True):
-            ends = np.cumsum([math.prod(self._shapes[i]) for i in group])
-            for i, part in zip(group, numpy.split(array, ends[:-1], axis=-1), strict=True):
-                leaves[i] = part.reshape((*part.shape[:-1], *self._shapes[i]))
-        return leaves
+        return self._moved(self.split, len(self.shapes), params, state)
 
     def _moved(
         self, way: Callable[..., list[Any]], count: int, params: Any, state: OptimizerState
@@ -136,10 +153,12 @@ def packing_of(optimizer: Optimizer, params: Sequence[Variable]) -> Packing | No
             return None
     if any(array.shape != () for array in jax.tree.leaves(optimizer.state.shared)):
         return None
-    groups: dict[Any, list[int]] = {}
-    for i, (tensor, variable) in enumerate(zip(tensors, params, strict=True)):
-        groups.setdefault((tensor.decays, variable.dtype), []).append(i)
-    if len(groups) == len(params):
-        return None
-    packed = [tensors[members[0]] for members in groups.values()]
-    return Packing(list(groups.values()), packed, [p.shape for p in params])
+    kinds = [(tensor.decays, p.dtype) for tensor, p in zip(tensors, params, strict=True)]
+    packing = Packing(kinds, [p.shape for p in params], tensors)
+    return packing if len(packing.groups) < len(params) else None
+
+
+def layout_of_metrics(metrics: Sequence[Variable]) -> Layout:
+    """How the running sums of metrics are packed: the scalars of one type lie together."""
+    kinds = [v.dtype if v.shape == () else i for i, v in enumerate(metrics)]
+    return Layout(kinds, [v.shape for v in metrics])

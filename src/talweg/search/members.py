@@ -130,10 +130,13 @@ class Run:
         def start(params: Any, hyper: Any) -> OptimizerState:
             return self.optimizer.init_leaves(params, tensors, hyper)
 
+        # Compiled as one, and quickly: it runs once.
+        quickly = {"xla_backend_optimization_level": 0}
+        optimizer = jax.jit(jax.vmap(start), compiler_options=quickly)(params, hyper)
         return self.template._replace(
             params=params,
             fixed=_stacked([model.non_trainable_variables for model in models]),
-            optimizer=jax.jit(jax.vmap(start))(params, hyper),
+            optimizer=optimizer,
             metrics=[repeated(m, len(members)) for m in self.template.metrics],
             first_bad=repeated(np.int32(NEVER), len(members)),
         )

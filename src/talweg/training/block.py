@@ -103,23 +103,27 @@ class Program:
         state = self.step(self.join(still, moved), gather(data, rows))
         return self.split(state)[1], self.report(state)
 
+    def _reported(self, state: TrainState) -> dict[str, Any]:
+        """What is told of the state inside a loop."""
+        return self.report(state if self.packed is None else self.packed.told(state))
+
     def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
             return self.split(self._looped_step(self.join(still, moved), gather(data, order[i])))[1]
 
         moved = jax.lax.fori_loop(start, start + count, body, moved)
-        return moved, self.report(self.join(still, moved))
+        return moved, self._reported(self.join(still, moved))
 
     def _many_traced(
         self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
     ) -> Any:
-        shapes = jax.eval_shape(lambda moved: self.report(self.join(still, moved)), moved)
+        shapes = jax.eval_shape(lambda moved: self._reported(self.join(still, moved)), moved)
         empty = jax.tree.map(lambda a: jnp.zeros((TRACED, *a.shape), a.dtype), shapes)
 
         def body(i: Any, carry: Any) -> Any:
             moved, history = carry
             state = self._looped_step(self.join(still, moved), gather(data, order[i]))
-            logs = self.report(state)
+            logs = self._reported(state)
             history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
             return self.split(state)[1], history
 

@@ -82,7 +82,8 @@ class Population:
             return self._advance(step, state, data, orders[:, i], i < limits)
 
         state = jax.lax.fori_loop(start, start + count, body, state)
-        return state, jax.vmap(self._report)(state)
+        told = state if self._packed is None else jax.vmap(self._packed.told)(state)
+        return state, jax.vmap(self._report)(told)
 
     def run(
         self, state: TrainState, data: Any, orders: Sequence[np.ndarray], batch_size: int,

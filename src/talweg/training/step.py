@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 
 from talweg.optimizers import Optimizer
-from talweg.optimizers.packing import Packing
+from talweg.optimizers.packing import Layout, Packing
 from talweg.optimizers.transforms import all_finite
 from talweg.training.state import NEVER, TrainState
 
@@ -40,32 +40,42 @@ class Task:
 
 
 class Packed(NamedTuple):
-    """A step over packed weights, for programs of many steps.
+    """A step over packed weights and metrics, for programs of many steps.
 
     Attributes:
         step: what `make_step` makes of the packed task.
-        packing: the way there and back.
+        weights: how weights, and what the optimizer keeps for them, are packed.
+        metrics: how the metrics' sums are.
     """
 
     step: Step
-    packing: Packing
+    weights: Packing
+    metrics: Layout
 
     def pack(self, state: TrainState) -> TrainState:
         """The state as the step takes it."""
-        params, optimizer = self.packing.pack(state.params, state.optimizer)
-        return state._replace(params=params, optimizer=optimizer)
+        params, optimizer = self.weights.pack(state.params, state.optimizer)
+        metrics = jax.device_put(self.metrics.join(state.metrics))
+        return state._replace(params=params, optimizer=optimizer, metrics=metrics)
 
     def unpack(self, state: TrainState) -> TrainState:
         """The state as everybody else knows it."""
-        params, optimizer = self.packing.unpack(state.params, state.optimizer)
-        return state._replace(params=params, optimizer=optimizer)
+        params, optimizer = self.weights.unpack(state.params, state.optimizer)
+        metrics = jax.device_put(self.metrics.split(state.metrics))
+        return state._replace(params=params, optimizer=optimizer, metrics=metrics)
+
+    def told(self, state: TrainState) -> TrainState:
+        """The state as reports know it, which look at metrics and rates: pure."""
+        return state._replace(metrics=self.metrics.split(state.metrics, jnp))
 
 
-def packed_task(task: Task, packing: Packing, optimizer: Optimizer) -> Task:
-    """The same task over packed weights: one update for each of their arrays."""
+def packed_task(task: Task, packing: Packing, sums: Layout, optimizer: Optimizer) -> Task:
+    """The same task over packed weights and metrics: one update for each of their arrays."""
 
-    def objective(params: Any, *rest: Any) -> Any:
-        return task.objective(packing.spread(params), *rest)
+    def objective(params: Any, fixed: Any, metrics: Any, *rest: Any) -> Any:
+        metrics = sums.split(metrics, jnp)
+        loss, (fixed, metrics) = task.objective(packing.spread(params), fixed, metrics, *rest)
+        return loss, (fixed, sums.join(metrics, jnp))
 
     def update(grads: Any, state: Any, params: Any, again: Any) -> Any:
         return optimizer.update_leaves(grads, state, params, packing.tensors, again)
