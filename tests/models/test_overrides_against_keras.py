@@ -198,6 +198,19 @@ def test_compute_loss_that_adds_to_the_usual_one_and_keeps_a_metric() -> None:
     fit_both(twins(build, X[:2]), X, Y, validation_split=0.2)
 
 
+def test_a_loss_of_the_inputs_alone_is_validated_on_inputs_alone() -> None:
+    def build(k: Any) -> Any:
+        class Base(k.Model):
+            def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):  # type: ignore[no-untyped-def]
+                return k.ops.mean(k.ops.square(y_pred - x[:, :1]))
+
+        model = dense_model(k, Base)
+        model.compile(k.optimizers.SGD(0.05))
+        return model
+
+    fit_both(twins(build, X[:2]), X, validation_data=(X[:20],))
+
+
 def test_compute_metrics_override_is_logged() -> None:
     def build(k: Any) -> Any:
         class Base(k.Model):

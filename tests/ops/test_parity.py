@@ -1,5 +1,7 @@
 """Every function of keras.ops, on one example each or more, gives what Keras gives."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import keras
@@ -152,7 +154,12 @@ CASES |= {
     "correlate": [A(V, V[:2]), A(V, V[:2], mode="full")],
     "count_nonzero": [A(INT), A(INT, axis=0)],
     "cross": [A(M, M[::-1])],
-    "ctc_decode": [A(SEQ, np.array([6, 4])), A(SEQ, np.array([6, 4]), merge_repeated=False)],
+    "ctc_decode": [
+        A(SEQ, np.array([6, 4])),
+        A(SEQ, np.array([6, 4]), merge_repeated=False),
+        A(SEQ, np.array([6, 4]), "beam_search", 5, 3),
+        A(SEQ, np.array([6, 4]), "beam_search", 2),
+    ],
     "ctc_loss": [A(np.array([[1, 2, 2], [3, 1, 0]]), SEQ, np.array([3, 2]), np.array([6, 5]))],
     "cumprod": [A(X), A(X, axis=1)],
     "cumsum": [A(X), A(X, axis=1), A(INT, axis=0)],
@@ -497,9 +504,40 @@ def test_a_vector_of_zeros_has_a_finite_gradient_under_normalize():
     assert np.isfinite(slope).all()
 
 
-def test_beams_and_bad_arguments_are_refused():
-    with pytest.raises(ValueError, match="strategy must be 'greedy'"):
-        ops.ctc_decode(SEQ, [6, 4], strategy="beam_search")
+def test_a_beam_that_keeps_all_finds_the_most_probable_spellings():
+    logits = 2 * np.random.default_rng(7).normal(size=(1, 5, 3))
+    log_p = np.asarray(jax.nn.log_softmax(logits[0, :4]))
+    spelled = {}
+    for run in itertools.product(range(3), repeat=4):
+        labels = tuple(label for label, _ in itertools.groupby(run) if label != 1)
+        spelled.setdefault(labels, []).append(log_p[range(4), run].sum())
+    totals = {labels: np.logaddexp.reduce(runs) for labels, runs in spelled.items()}
+    best = sorted(totals, key=totals.get, reverse=True)[:6]
+    found, scores = ops.ctc_decode(logits, [4], "beam_search", 40, 6, mask_index=1)
+    assert [tuple(row[row >= 0].tolist()) for row in np.asarray(found[:, 0])] == best
+    np.testing.assert_allclose(scores[0], [totals[labels] for labels in best], rtol=1e-5)
+
+
+def test_poolings_have_gradients_in_compiled_code():
+    for pool in (ops.max_pool, ops.average_pool):
+        for padding in ("valid", "same"):
+            slope = jax.grad(lambda x: ops.sum(ops.square(pool(x, 2, 2, padding))))  # noqa: B023
+            np.testing.assert_allclose(jax.jit(slope)(IMG), slope(jnp.asarray(IMG)), rtol=1e-6)
+
+
+def test_a_size_that_is_cast_still_makes_shapes():
+    def doubled(x):
+        return ops.tile(x, (ops.cast(ops.shape(x)[0], "int64"), 1)) * ops.ones((1,), "int64")
+
+    assert jax.jit(doubled)(X).shape == (9, 4)
+    assert isinstance(ops.cast(3, "float32"), jax.Array)
+
+
+def test_bad_arguments_are_refused():
+    with pytest.raises(ValueError, match="strategy must be 'greedy' or 'beam_search'"):
+        ops.ctc_decode(SEQ, [6, 4], strategy="best")
+    with pytest.raises(ValueError, match=r"top_paths must be in \[1, 2\], got 3"):
+        ops.ctc_decode(SEQ, [6, 4], strategy="beam_search", beam_width=2, top_paths=3)
     with pytest.raises(ValueError, match="padding must be"):
         ops.conv(IMG, K, padding="causal")
     with pytest.raises(ValueError, match="input channels"):

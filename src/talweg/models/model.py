@@ -106,7 +106,7 @@ class Model(Filed, StateTree, CompiledModel):
             verbose: 0 silent, 1 a bar, 2 a line per epoch, "auto" is 1.
             callbacks: a callback or a list of them.
             validation_split: the last part of the arrays, before shuffling, to validate on.
-            validation_data: (x, y), (x, y, weight) or a stream; wins over the split.
+            validation_data: (x,), (x, y), (x, y, weight) or a stream; wins over the split.
             shuffle: True, False, or "batch" to shuffle whole batches.
             class_weight: `{class: weight}`; a class not named weighs 1.
             sample_weight: a weight per row, for the loss and the weighted metrics.
@@ -375,11 +375,11 @@ class Model(Filed, StateTree, CompiledModel):
             return None
         if isinstance(data, (tuple, list)):
             parts = [*data, None, None][:3]
-            if len(data) not in (2, 3):
+            if len(data) not in (1, 2, 3):
                 raise errors.invalid(
                     "fit",
                     "validation_data",
-                    "(x, y) or (x, y, sample_weight)",
+                    "(x,), (x, y) or (x, y, sample_weight)",
                     f"{len(data)} parts",
                 )
         else:

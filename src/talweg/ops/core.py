@@ -86,7 +86,12 @@ def cast(x: Tensor, dtype: Any) -> Any:
     >>> cast([1.7], "int32").tolist()
     [1]
     """
-    return jnp.asarray(x, jax.dtypes.canonicalize_dtype(standardize_dtype(dtype)))
+    target = jax.dtypes.canonicalize_dtype(standardize_dtype(dtype))
+    if isinstance(x, int):
+        # A size stays known where code is traced: ones((cast(shape(x)[0], "int64"), 1)).
+        with jax.ensure_compile_time_eval():
+            return jnp.asarray(x, target)
+    return jnp.asarray(x, target)
 
 
 @op

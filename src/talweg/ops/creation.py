@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from talweg.core.config import floatx
@@ -12,39 +13,44 @@ from talweg.ops.keras_tensor import Tensor, op
 Shape = int | Sequence[int]
 
 
+def kept(dtype: Any) -> Any:
+    """The type that JAX keeps of one that is asked for: of 64 bits 32, without a word."""
+    return jax.dtypes.canonicalize_dtype(standardize_dtype(dtype))
+
+
 def zeros(shape: Shape, dtype: Any = None) -> Any:
     """Zeros of `shape`, in `floatx()` unless told."""
-    return jnp.zeros(shape, standardize_dtype(dtype))
+    return jnp.zeros(shape, kept(dtype))
 
 
 def ones(shape: Shape, dtype: Any = None) -> Any:
     """Ones of `shape`, in `floatx()` unless told."""
-    return jnp.ones(shape, standardize_dtype(dtype))
+    return jnp.ones(shape, kept(dtype))
 
 
 def empty(shape: Shape, dtype: Any = None) -> Any:
     """An array of `shape` whose entries do not matter (zeros)."""
-    return jnp.empty(shape, standardize_dtype(dtype))
+    return jnp.empty(shape, kept(dtype))
 
 
 def full(shape: Shape, fill_value: Any, dtype: Any = None) -> Any:
     """`fill_value`, broadcast to `shape`, in `floatx()` unless told."""
-    return jnp.full(shape, jnp.asarray(fill_value), standardize_dtype(dtype))
+    return jnp.full(shape, jnp.asarray(fill_value), kept(dtype))
 
 
 def eye(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones on the k-th diagonal of an N × M matrix, zeros elsewhere."""
-    return jnp.eye(N, M, k, standardize_dtype(dtype))
+    return jnp.eye(N, M, k, kept(dtype))
 
 
 def identity(n: int, dtype: Any = None) -> Any:
     """The identity matrix."""
-    return jnp.identity(n, standardize_dtype(dtype))
+    return jnp.identity(n, kept(dtype))
 
 
 def tri(N: int, M: int | None = None, k: int = 0, dtype: Any = None) -> Any:
     """Ones on and below the k-th diagonal."""
-    return jnp.tri(N, M, k, standardize_dtype(dtype))
+    return jnp.tri(N, M, k, kept(dtype))
 
 
 @op
@@ -78,7 +84,7 @@ def arange(start: Any, stop: Any = None, step: Any = None, dtype: Any = None) ->
     >>> arange(3).tolist()
     [0, 1, 2]
     """
-    return jnp.arange(start, stop, step, None if dtype is None else standardize_dtype(dtype))
+    return jnp.arange(start, stop, step, None if dtype is None else kept(dtype))
 
 
 @op

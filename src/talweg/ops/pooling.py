@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from talweg.ops.convolutions import Sizes, checked_padding, each, layout
@@ -40,7 +41,8 @@ def max_pool(
     steps = window if strides is None else _windows(strides, inputs.ndim - 2, last)
     floating = jnp.issubdtype(inputs.dtype, jnp.floating)
     lowest = -jnp.inf if floating else jnp.iinfo(inputs.dtype).min
-    start = jnp.array(lowest, inputs.dtype)
+    # A start from NumPy is known while code is traced: only so can JAX take the gradient.
+    start = np.array(lowest, inputs.dtype)
     return lax.reduce_window(
         inputs, start, lax.max, window, steps, checked_padding(padding, "max_pool")
     )
@@ -65,7 +67,7 @@ def average_pool(
     mode = checked_padding(padding, "average_pool")
 
     def summed(x: Any) -> Any:
-        return lax.reduce_window(x, jnp.zeros((), x.dtype), lax.add, window, steps, mode)
+        return lax.reduce_window(x, np.zeros((), x.dtype), lax.add, window, steps, mode)
 
     if mode == "VALID":
         return summed(inputs) / math.prod(window)
