@@ -211,6 +211,39 @@ def test_a_loss_of_the_inputs_alone_is_validated_on_inputs_alone() -> None:
     fit_both(twins(build, X[:2]), X, validation_data=(X[:20],))
 
 
+def test_metrics_of_a_model_inside_are_not_reported() -> None:
+    def build(k: Any) -> Any:
+        class Inner(k.Model):
+            def __init__(self) -> None:
+                super().__init__()
+                self.dense = k.layers.Dense(1)
+                self.loss_tracker = k.metrics.Mean(name="loss")
+
+            def call(self, x: Any) -> Any:
+                y = self.dense(x)
+                self.loss_tracker.update_state(k.ops.mean(y))
+                return y
+
+        class Outer(k.Model):
+            def __init__(self) -> None:
+                super().__init__()
+                self.inner = Inner()
+                self.inner.compile("sgd", "mse", metrics=[k.metrics.MeanAbsoluteError(name="mae")])
+
+            def call(self, x: Any) -> Any:
+                return self.inner(x)
+
+        model = Outer()
+        model.compile(k.optimizers.SGD(0.05), "mse", metrics=[k.metrics.MeanAbsoluteError("mae")])
+        return model
+
+    pair = twins(build, X[:2])
+    fit_both(pair, X, Y)
+    results = [m.evaluate(X, Y, verbose=0) for m in pair]
+    np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
+    np.testing.assert_allclose(*[m.predict(X, verbose=0) for m in pair], rtol=1e-4, atol=1e-6)
+
+
 def test_compute_metrics_override_is_logged() -> None:
     def build(k: Any) -> Any:
         class Base(k.Model):

@@ -15,7 +15,7 @@ from talweg.core.variables import Variable, lend
 from talweg.data import Batches, Chunk
 from talweg.layers.context import call_context
 from talweg.models import data_checks
-from talweg.models.steps import overrides
+from talweg.models.steps import metric_variables, overrides
 from talweg.training.block import gather, slow_in_loops
 
 # Long predictions run so many batches in one call.
@@ -70,7 +70,7 @@ class Predictor:
             after = list(now.values())
         else:
             # What a layer's own metric gathers here is nobody's.
-            held = self._model.metrics_variables
+            held = metric_variables(self._model)
             with lend(held, held), lend(self.variables, arrays) as loan, call_context(False):
                 outputs = self._model(x, training=False)
                 after = loan.values(self.variables)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from talweg.core.variables import lend
+from talweg.core.variables import Variable, lend
 from talweg.data.batches import Sample
 from talweg.layers import Layer
 from talweg.layers.context import call_context
@@ -33,9 +33,14 @@ class Steps(Layer):
 
     @property
     def metrics(self) -> list[Metric]:
-        """All metrics: the loss's mean, those of `compile`, those held as attributes."""
+        """All metrics: the loss's mean, those of `compile`, those held as attributes.
+
+        Those of models inside count when these are trained themselves: a "loss" of theirs would
+        stand for the loss here.
+        """
         compiled = self.objectives.metrics() if self.objectives is not None else []
-        own = [m for layer in self._flatten_layers() for m in layer._own(Metric)]
+        layers = [x for x in self._flatten_layers() if x is self or not isinstance(x, Steps)]
+        own = [metric for layer in layers for metric in layer._own(Metric)]
         return list({id(metric): metric for metric in [*compiled, *own]}.values())
 
     @property
@@ -170,6 +175,13 @@ class Steps(Layer):
     def _results_from(self, metrics: Any) -> dict[str, Any]:
         with lend(self._ready().metrics, metrics):
             return self.get_metrics_result()
+
+
+def metric_variables(model: Steps) -> list[Variable]:
+    """The variables of all metrics that a call may update, whether or not they are reported."""
+    held = [metric for layer in model._flatten_layers() for metric in layer._own(Metric)]
+    found = [v for metric in [*model.metrics, *held] for v in metric.variables]
+    return list({id(variable): variable for variable in found}.values())
 
 
 def overrides(model: Any, method: str) -> bool:

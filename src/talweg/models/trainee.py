@@ -19,7 +19,7 @@ from talweg.metrics import Metric
 from talweg.models import data_checks
 from talweg.models.custom_steps import custom_step, custom_test_step
 from talweg.models.diagnosis import ask_layers, bad_row
-from talweg.models.steps import overrides
+from talweg.models.steps import metric_variables, overrides
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.optimizers.packing import layout_of_metrics, packing_of
 from talweg.training import NEVER, Program, Task, TrainState, make_step
@@ -63,6 +63,9 @@ class ModelTrainee:
         metrics: list[Metric] = model.metrics
         model.objectives.keep(metrics)
         self.metrics: list[Variable] = [v for m in metrics for v in m.variables]
+        # Those of models inside may be updated in a call; what they gather is nobody's.
+        counted = set(map(id, self.metrics))
+        self._idle = [v for v in metric_variables(model) if id(v) not in counted]
         self._own_start = [m for m in metrics if type(m).reset_state is not Metric.reset_state]
         self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
         self._logs: Any = ()
@@ -232,8 +235,9 @@ class ModelTrainee:
         model = self.model
         x, y, weight = batch
         flag = {"training": training} if self._loss_takes_training else {}
-        cells = [*self.params, *self.fixed, *self.metrics]
-        with lend(cells, [*params, *fixed, *metrics]) as loan, call_context(training):
+        cells = [*self.params, *self.fixed, *self.metrics, *self._idle]
+        values = [*params, *fixed, *metrics, *(v.value for v in self._idle)]
+        with lend(cells, values) as loan, call_context(training):
             prediction = model(x, training=training)
             loss = model.compute_loss(x=x, y=y, y_pred=prediction, sample_weight=weight, **flag)
             model.objectives.count_loss(loss, _rows(x))
