@@ -12,7 +12,7 @@ import pytest
 
 import talweg
 from optimizers.listed_rates import LISTED
-from talweg import backend, optimizers
+from talweg import backend, ops, optimizers
 from talweg.core.serialization import register_keras_serializable
 from talweg.core.variables import Variable
 from talweg.optimizers import SGD, Adam, schedules
@@ -262,6 +262,24 @@ def test_errors_of_the_faces():
         optimizer.exclude_from_weight_decay(var_names=["bias"])
     with pytest.raises(NotImplementedError, match="update_step"):
         optimizers.Optimizer(0.1).update_step(a.value, a, 0.1)
+
+
+def test_a_step_of_ones_own_takes_the_place_of_a_known_rule():
+    class Signs(optimizers.SGD):
+        def update_step(self, gradient, variable, learning_rate):
+            self.assign_sub(variable, learning_rate * ops.sign(gradient))
+
+    class Twice(optimizers.Adam):
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(2 * gradient, variable, learning_rate)
+
+    a = Variable([1.0, 2.0])
+    signs = Signs(0.1, momentum=0.9)
+    for _ in range(2):
+        signs.apply([ops.convert_to_tensor([3.0, -1.0])], [a])
+    np.testing.assert_allclose(a.numpy(), [0.8, 2.2], rtol=1e-6)
+    with pytest.raises(NotImplementedError, match=r"Twice.update_step calls super\(\).update_step"):
+        Twice(0.1).apply([a.value], [a])
 
 
 def test_population_over_hyperparameters_of_the_start():

@@ -35,6 +35,12 @@ class UpdateSteps(Functional):
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
         """For subclasses in Keras's style: assign the new value of one variable."""
+        if self.has_update_step:
+            raise NotImplementedError(
+                f"{type(self).__name__}.update_step calls super().update_step, but talweg's own "
+                "optimizers are written as a `rule`. Write the whole step with variables of your "
+                "own, or override `rule` (see docs/skeletons/optimizer.py)."
+            )
         raise NotImplementedError(
             f"{type(self).__name__} needs a `rule` (see docs/skeletons/optimizer.py) or an "
             "`update_step(gradient, variable, learning_rate)` as in Keras."
@@ -120,4 +126,4 @@ class UpdateSteps(Functional):
             for gradient, variable in zip(grads, variables, strict=True):
                 self.update_step(gradient, variable, h.learning_rate)
             moved, kept = loan.values(variables), tuple(loan.values(self._extra_variables))
-        return moved, [()] * len(variables), kept
+        return moved, list(slots), kept
