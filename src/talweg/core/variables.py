@@ -12,6 +12,7 @@ Loans live in a context variable, so threads do not meet; they nest.
 """
 
 import contextlib
+import itertools
 import operator
 from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
@@ -82,6 +83,7 @@ class Variable:
         "name",
         "path",
         "regularizer",
+        "serial",
         "synchronization",
         "trainable",
         "validator",
@@ -114,6 +116,8 @@ class Variable:
         self.trainable = bool(trainable)
         # What decides the place among a layer's weights, which freezing must not change.
         self.made_trainable = self.trainable
+        # A layer's weights stand in the order in which they were made.
+        self.serial = next(_serials)
         self.autocast = autocast
         self.regularizer: Callable[[Any], Any] | None = None
         self.constraint: Callable[[Any], Any] | None = None
@@ -242,6 +246,7 @@ class Variable:
         return f"<Variable path={self.path}, shape={self.shape}, dtype={self.dtype}>"
 
 
+_serials = itertools.count()
 _AGGREGATIONS = ("none", "mean", "sum", "only_first_replica")
 _SYNCHRONIZATIONS = ("none", "on_read", "on_write", "auto")
 

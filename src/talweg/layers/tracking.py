@@ -47,9 +47,10 @@ class Tracked:
     _trainable: bool
     _added_losses: list[Any]
 
-    def _own(self, kinds: Any) -> list[Any]:
+    def _own(self, kinds: Any, within: Any = None) -> list[Any]:
         hidden = ("_added_losses", "_init_arguments", "_graph", "_nodes", "_state_variables")
-        values = (value for key, value in vars(self).items() if key not in hidden)
+        items = (vars(self) if within is None else within).items()
+        values = (value for key, value in items if key not in hidden)
         return unique(part for value in values for part in parts_of(value, kinds))
 
     def _sublayers(self) -> list[Any]:
@@ -67,9 +68,8 @@ class Tracked:
                 stack = layer._sublayers() + stack
 
     def _own_weights(self) -> list[Variable]:
-        """Trainable as they were made, then the others: freezing one does not move it."""
-        own = self._own(Variable)
-        return [v for v in own if v.made_trainable] + [v for v in own if not v.made_trainable]
+        """As they were made, trainable ones first: freezing one does not move it."""
+        return sorted(self._own(Variable), key=lambda v: (not v.made_trainable, v.serial))
 
     @property
     def weights(self) -> list[Variable]:

@@ -262,10 +262,13 @@ class CompiledModel(Steps):
             batches.check(
                 lambda sample: data_checks.check_values(self, sample, self._outputs_for(sample))
             )
-        known = self._trainee
-        ids = [id(variable) for variable in self.trainable_variables]
-        if known is None or ids != [id(variable) for variable in known.params]:
-            self._trainee = ModelTrainee(self, self.optimizer)
+        known, optimizer = self._trainee, self.optimizer
+        variables = self.trainable_variables
+        if phase == "test" and optimizer is not None and not optimizer.takes(variables):
+            optimizer = None  # layers were thawed since: only training must compile again
+        same = known is not None and list(map(id, variables)) == list(map(id, known.params))
+        if not same or (phase == "train" and known.optimizer is not optimizer):
+            self._trainee = ModelTrainee(self, optimizer)
         trainee = self._ready()
         trainee.prime(example, phase)
         return trainee

@@ -5,6 +5,7 @@ import inspect
 from typing import Any
 
 from talweg.layers import Layer, context
+from talweg.layers.tracking import unique
 from talweg.models.functional_config import graph_config
 from talweg.models.graph import Graph
 from talweg.models.model import Model
@@ -76,7 +77,11 @@ class Functional(ReadsText, Model):
         return self._graph.layers
 
     def _sublayers(self) -> list[Layer]:
-        return self._graph.layers
+        """Those of the graph, amid those that a subclass holds besides, before it and after."""
+        items = list(vars(self).items())
+        place = next(i for i, (name, _) in enumerate(items) if name == "_graph")
+        before, after = (self._own(Layer, dict(part)) for part in (items[:place], items[place:]))
+        return unique([*before, *self._graph.layers, *after])
 
     @property
     def operations(self) -> list[Any]:

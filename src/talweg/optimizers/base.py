@@ -265,15 +265,21 @@ class Optimizer(UpdateSteps):
             self.apply(grads)
             return loan.values(theirs), loan.values(mine)
 
-    def _check_known(self, variables: Sequence[Variable]) -> None:
+    def takes(self, variables: Sequence[Variable]) -> bool:
+        """Whether these may be trained: it is not built yet, or was built on all of them."""
+        return self._state is None or not self._unknown(variables)
+
+    def _unknown(self, variables: Sequence[Variable]) -> list[Variable]:
         known = {id(variable) for variable in self._trainable_variables}
-        for variable in variables:
-            if id(variable) not in known:
-                raise ValueError(
-                    f"{self.name} was built on other variables and does not know "
-                    f"{variable.path!r}. A new model, and layers that were frozen when training "
-                    "began, need a new optimizer: compile again with one."
-                )
+        return [variable for variable in variables if id(variable) not in known]
+
+    def _check_known(self, variables: Sequence[Variable]) -> None:
+        for variable in self._unknown(variables):
+            raise ValueError(
+                f"{self.name} was built on other variables and does not know "
+                f"{variable.path!r}. A new model, and layers that were frozen when training "
+                "began, need a new optimizer: compile again with one."
+            )
 
     @property
     def variables(self) -> list[Variable]:
