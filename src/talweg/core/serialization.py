@@ -235,6 +235,8 @@ def _from_config(target: Any, config: Any, record: Mapping[str, Any]) -> Any:
         made.build_from_config(record["build_config"])
     if shared is not None and number is not None:
         shared[target, number] = made
+    if record.get("compile_config") and _compiling.get() and hasattr(made, "compile_from_config"):
+        made.compile_from_config(record["compile_config"])
     return made
 
 
@@ -282,14 +284,23 @@ def _records(tree: Any) -> Iterator[dict[str, Any]]:
 _shared: ContextVar[dict[tuple[Any, Any], Any] | None] = ContextVar("talweg_shared", default=None)
 
 
+# Whether models inside what is read are compiled as their records say.
+_compiling: ContextVar[bool] = ContextVar("talweg_compiling", default=False)
+
+
 @contextlib.contextmanager
-def sharing() -> Generator[None]:
-    """While records with the same `shared_object_id` give the same object."""
-    token = _shared.set({})
+def of_one_file(compiling: bool) -> Generator[None]:
+    """While records with the same `shared_object_id` give the same object.
+
+    Args:
+        compiling: whether models among them are compiled as they say.
+    """
+    tokens = _shared.set({}), _compiling.set(compiling)
     try:
         yield
     finally:
-        _shared.reset(token)
+        _shared.reset(tokens[0])
+        _compiling.reset(tokens[1])
 
 
 def catalog_of(module: Any) -> Catalog | None:
@@ -369,6 +380,9 @@ def serialize_keras_object(obj: Any) -> Any:
         if known is not None:
             known.setdefault(id(obj), (len(known) + 1, obj))
             record["shared_object_id"] = known[id(obj)][0]
+            compiled = obj.compile_record() if hasattr(obj, "compile_record") else None
+            if compiled is not None:  # a model, wherever it stands
+                record["compile_config"] = compiled
         return record
     if isinstance(obj, Mapping):
         return {key: serialize_keras_object(item) for key, item in obj.items()}

@@ -195,12 +195,15 @@ class Filed(Layer):
         built = self.get_build_config()
         if built:
             record["build_config"] = built
-        if self.compiled:  # type: ignore[attr-defined]
-            told = self.get_compile_config()  # type: ignore[attr-defined]
-            if not type(self).get_compile_config.__module__.startswith("talweg."):  # type: ignore[attr-defined]
-                told = serialize_keras_object(told)  # a class of one's own may tell objects
-            record["compile_config"] = told
         return record
+
+    def compile_record(self) -> Any:
+        """What `compile` was given, as files tell it; None where it was not called."""
+        if not self.compiled:  # type: ignore[attr-defined]
+            return None
+        told = self.get_compile_config()  # type: ignore[attr-defined]
+        own = not type(self).get_compile_config.__module__.startswith("talweg.")  # type: ignore[attr-defined]
+        return serialize_keras_object(told) if own else told  # one's own class may tell objects
 
     def _maybe_build(self, args: Any, kwargs: Any) -> None:
         """Remember the shape of the first call: a subclassed model has no `build` of its own."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Generator, Mapping
 from typing import Any
 
 from talweg.core.loans import bounded
-from talweg.core.serialization import custom_object_scope, deserialize_keras_object, sharing
+from talweg.core.serialization import custom_object_scope, deserialize_keras_object, of_one_file
 from talweg.models import Model
 from talweg.models.feature_space import FeatureSpace
 from talweg.saving import records
@@ -40,7 +40,7 @@ def from_text(
 ) -> Any:
     """A model from its record, built and compiled as the record says."""
     record = records.parse(text, name)
-    with custom_object_scope(custom_objects), sharing():
+    with custom_object_scope(custom_objects), of_one_file(compile):
         tried(lambda: records.vet(record, name), name)
         return model_of(record, name, compile)
 
@@ -48,7 +48,8 @@ def from_text(
 def model_of(record: Mapping[str, Any], name: str, compile: bool) -> Any:
     """The model of a record that has been looked at; custom objects are in scope."""
     _check_sections(record, name)
-    model = tried(lambda: deserialize_keras_object(record), name)
+    plain = {key: value for key, value in record.items() if key != "compile_config"}
+    model = tried(lambda: deserialize_keras_object(plain), name)
     if not isinstance(model, (Model, FeatureSpace)):
         raise DamagedFile(f"{name} describes a {type(model).__name__}, which is no model.")
     built = record.get("build_config")

@@ -95,22 +95,28 @@ class Plan(Filling):
         self.aside: tuple[Optimizer, list[str]] | None = None
         left = _below(skipped)
         used: set[str] = set()
+        owners: dict[str, Any] = {}
         for path, part in parts(model):
+            owners[path] = part
             prefix = f"{path}/vars" if path else "vars"
             stored = weights.of(path)
             used.update(stored.values())
             if id(part) in left:
                 continue
             if isinstance(part, Optimizer):
-                if "/" not in path and (stored or optimizer):
-                    ordered = _by_number(stored.values())
+                aside = weights.of(f"{path}/{_ASIDE}")
+                used.update(aside.values())
+                ordered = _by_number(stored.values())
+                if "/" in path:
+                    self._pair_inside(part, ordered, owners.get(path.rpartition("/")[0]))
+                elif stored or optimizer:
                     self.pair_optimizer(part, ordered, model.trainable_variables)
-                    self._pair_aside(part, weights.of(f"{path}/{_ASIDE}"), used)
+                    self._pair_aside(part, aside)
             elif type(part).load_own_variables is not Tracked.load_own_variables:
                 self.own_ways.append((part, stored))
             else:
                 self._pair_layer(prefix, part, stored.values())
-        # Of a model that is not compiled; those among the layers of another never are.
+        # Of a model that is not compiled.
         idle = tuple(
             f"{path}/optimizer/" if path else "optimizer/"
             for path, part in parts(model)
@@ -127,8 +133,16 @@ class Plan(Filling):
         for name in sorted(set(stored) - variables.keys()):
             self.leave(name)
 
-    def _pair_aside(self, optimizer: Optimizer, stored: Any, used: set[str]) -> None:
-        used.update(stored.values())
+    def _pair_inside(self, optimizer: Optimizer, paths: list[str], owner: Any) -> None:
+        """The state of the optimizer of a model among the layers, where it fits; Keras has none."""
+        if not paths or not isinstance(owner, Model):  # an optimizer inside another
+            return
+        state = Filling(self.source)
+        state.pair_optimizer(optimizer, paths, [v for v in owner.weights if v.made_trainable])
+        if not state.optimizer:
+            self.pairs += state.pairs
+
+    def _pair_aside(self, optimizer: Optimizer, stored: Any) -> None:
         paths = _by_number(stored.values())
         mine = [(tuple(v.shape), v._value.dtype) for v in optimizer.trainable_variables]
         if paths and [self.source.described(path) for path in paths] == mine:
