@@ -9,6 +9,7 @@ from talweg import optimizers
 from talweg.core import errors
 from talweg.core.loans import discard_assignments
 from talweg.core.serialization import deserialize_keras_object, serialize_keras_object
+from talweg.core.variables import lend
 from talweg.data import Batches
 from talweg.data.batches import Sample
 from talweg.layers import Layer
@@ -16,7 +17,7 @@ from talweg.layers.building import by_calling, is_shape
 from talweg.layers.context import call_context
 from talweg.models import data_checks
 from talweg.models.objectives import Objectives
-from talweg.models.steps import Steps
+from talweg.models.steps import Steps, overrides, training_flag
 from talweg.models.structures import path_names
 from talweg.models.trainee import ModelTrainee
 from talweg.ops.keras_tensor import KerasTensor
@@ -242,10 +243,30 @@ class CompiledModel(Steps):
         # A model whose steps are all the user's own may have no call.
         outputs = None if type(self).call is Layer.call else self.build_on(example.x)
         if outputs is not None and not self.objectives.built:
-            self.objectives.build(example.y, outputs, *self._output_names(outputs))
+            own_loss = overrides(self, "compute_loss")
+            self.objectives.build(example.y, outputs, *self._output_names(outputs), own_loss)
+            if own_loss and self.loss is not None:
+                self._show_loss(example)
         data_checks.check_objectives(self, example, outputs)
         self._prepared[signature] = outputs
         return outputs
+
+    def _show_loss(self, example: Sample) -> None:
+        """Compute the user's own loss of a batch once, so that what it asks for is resolved."""
+        cells = [*self.variables, *self.metrics_variables]
+
+        def compute(arrays: Any, x: Any, y: Any, weight: Any) -> None:
+            with lend(cells, arrays), call_context(False):
+                y_pred = self(x, training=False)
+                flag = training_flag(self, False)
+                self.compute_loss(x=x, y=y, y_pred=y_pred, sample_weight=weight, **flag)
+                self.objectives.shown(y, y_pred)  # pyright: ignore[reportOptionalMemberAccess]
+
+        given = [cell.value for cell in cells], *example
+        if self.run_eagerly:  # the user's code may look at values
+            compute(*given)
+        else:
+            jax.eval_shape(compute, *given)
 
     def _outputs_for(self, sample: Sample) -> Any:
         """The specs of the outputs for a batch, whose shapes may differ from the first's."""

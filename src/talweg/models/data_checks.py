@@ -81,7 +81,7 @@ def check_structure(model: Any, sample: Sample) -> None:
 def check_objectives(model: Any, sample: Sample, outputs: Any) -> None:
     """Hints about losses that do not fit the head of the model."""
     for loss in model.objectives.losses:
-        if loss is not None and losses.expects_probabilities(loss) and linear_head(model):
+        if losses.expects_probabilities(loss) and linear_head(model):
             warnings.warn(
                 f"{type(loss).__name__ if not hasattr(loss, 'name') else loss.name} expects "
                 "probabilities, but the last layer is linear. Add activation='sigmoid' or "
@@ -123,12 +123,12 @@ def check_values(model: Any, sample: Sample, outputs: Any) -> None:
     check_inputs(model, sample)
     if sample.y is None:
         return
-    objectives = model.objectives
-    for target, output, check in zip(
-        objectives.targets(sample.y), jax.tree.leaves(outputs), objectives.checks(), strict=True
-    ):
-        if check is not None and target is not None:
-            check(np.asarray(target), (None, *output.shape[1:]))
+    checks = model.objectives.checks()
+    targets = model.objectives.targets(sample.y) if checks else []
+    for i, check in checks:
+        if targets[i] is not None:
+            output = jax.tree.leaves(outputs)[i]
+            check(np.asarray(targets[i]), (None, *output.shape[1:]))
 
 
 def layers_that_check(model: Any) -> list[Any]:

@@ -4,62 +4,27 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from talweg import losses, metrics
-from talweg.core import errors
-from talweg.data.host import rows_of
+from talweg import metrics
 from talweg.metrics import Mean, Metric
-from talweg.models.structures import along, is_nested
-
-
-def spread(given: Any, outputs: Sequence[str], what: str, each: bool = False) -> list[Any]:
-    """One item per output, from one for all, a list, or a dict by output name.
-
-    Args:
-        given: what the user passed.
-        outputs: the names of the outputs.
-        what: the argument's name, for messages.
-        each: whether a list that is not as long as the outputs belongs to all of them.
-    """
-    if given is None:
-        return [None] * len(outputs)
-    if isinstance(given, Mapping):
-        unknown = [key for key in given if key not in outputs]
-        if unknown and len(outputs) == 1 and len(given) == 1:
-            return list(given.values())
-        if unknown:
-            raise errors.unknown(f"output in {what}", unknown[0], outputs)
-        return [given.get(name) for name in outputs]
-    if isinstance(given, (list, tuple)):
-        if len(outputs) == 1:
-            return [list(given)] if each else list(given)[:1]
-        if len(given) == len(outputs):
-            return list(given)
-        if not each:
-            raise errors.invalid("compile", what, f"one for each of {len(outputs)} outputs", given)
-    return [given] * len(outputs)
+from talweg.models.placed_losses import PlacedLosses
+from talweg.models.structures import (
+    along,
+    as_column,
+    free,
+    is_nested,
+    path_names,
+    spread,
+    spread_weights,
+    targets_of,
+)
 
 
 def _identifier_name(identifier: Any, resolved: Any) -> str:
     if isinstance(identifier, str):
         return identifier
     return getattr(resolved, "name", None) or getattr(resolved, "__name__", "metric")
-
-
-def _resolve_loss(identifier: Any, y: Any, prediction: Any) -> Any:
-    if identifier is None:
-        return None
-    if str(identifier).lower() in ("crossentropy", "ce"):
-        kind = metrics.crossentropy_for(y.shape, prediction.shape).__name__
-        found = losses.get(kind)
-    else:
-        found = losses.get(identifier)
-    if isinstance(found, losses.Loss):
-        return found
-    name = _identifier_name(identifier, found)
-    return losses.LossFunctionWrapper(found, name=name)
 
 
 def _resolve_metric(identifier: Any, y: Any, prediction: Any) -> Metric:
@@ -106,18 +71,26 @@ class Objectives:
             "weighted_metrics": weighted_metrics,
         }
         self.built = False
-        self.losses: list[Any] = []
+        self.placed = PlacedLosses(loss, loss_weights)
         self.entries: list[Entry] = []
         self.loss_tracker = Mean(name="loss")
-        # The mean loss of each output, by its position, where there are several.
-        self.output_trackers: dict[int, Mean] = {}
-        self._with_loss: list[int] = []
         # Metrics that the model's own `metrics` leaves out: nobody keeps their state.
         self._left_out: set[int] = set()
-        self.weights: list[float | None] = []
+        self._specs: tuple[Any, bool] = (None, True)
+        # What the losses were resolved against, and whether that is what the model was given.
+        self._seen: list[Any] = []
+        self._as_given = True
         self.outputs: list[str] = []
 
-    def build(self, y: Any, prediction: Any, outputs: Sequence[str], named: bool = True) -> None:
+    @property
+    def losses(self) -> list[Any]:
+        """The losses, in the order of `compile`."""
+        return self.placed.losses
+
+    def build(
+        self, y: Any, prediction: Any, outputs: Sequence[str], named: bool = True,
+        own_loss: bool = False,
+    ) -> None:  # fmt: skip
         """Resolve names against shapes.
 
         Args:
@@ -125,44 +98,26 @@ class Objectives:
             prediction: the specs of the outputs.
             outputs: the outputs' names, one for each leaf.
             named: whether the model gave them; else logs name losses and metrics only.
+            own_loss: whether the user computes the loss, so that losses are resolved when, and
+                against what, they are asked for.
 
         Raises:
             ValueError: targets that do not pair up with the outputs that have a loss.
         """
         predictions = jax.tree.leaves(prediction)
-        self.outputs = list(outputs)
+        self.outputs, self._specs = list(outputs), (prediction, named)
+        if self.config["loss"] is not None and not own_loss:
+            self.placed.build(y, prediction, self.outputs, named)
 
-        def per_output(what: str, each: bool = False) -> list[Any]:
+        def per_output(what: str) -> list[Any]:
             if is_nested(prediction):
                 return along(self.config[what], prediction, what)
-            return spread(self.config[what], self.outputs, what, each)
+            return spread(self.config[what], self.outputs, what, each=True)
 
-        weights = per_output("loss_weights")
-        given = [  # one in a list, as metrics are written
-            item[0] if isinstance(item, list) and len(item) == 1 else item
-            for item in per_output("loss")
-        ]
-        self._with_loss = [i for i, item in enumerate(given) if item is not None]
-        targets = self.targets(y)
-        lacking = [self.outputs[i] for i in self._with_loss if targets[i] is None]
-        if lacking and y is None:
-            raise ValueError(
-                "The model was compiled with a loss, but no y came. Pass y, or batches (x, y)."
-            )
-        if lacking:
-            raise ValueError(f"y lacks targets for output {lacking[0]!r}, which has a loss.")
-        pairs = list(zip(targets, predictions, strict=True))
-        self.losses = [_resolve_loss(item, *pair) for item, pair in zip(given, pairs, strict=True)]
-        self.weights = [None if weight is None else float(weight) for weight in weights]
-        self.output_trackers = {}
-        if len(self._with_loss) > 1:
-            for i in self._with_loss:
-                name = self.outputs[i] if named else self.losses[i].name
-                taken = [tracker.name for tracker in self.output_trackers.values()]
-                self.output_trackers[i] = Mean(name=_free(f"{name}_loss", taken))
+        pairs = list(zip(self.targets(y), predictions, strict=True))
         self.entries = []
         for argument in ("metrics", "weighted_metrics"):
-            listed = per_output(argument, each=True)
+            listed = per_output(argument)
             for output, (items, pair) in enumerate(zip(listed, pairs, strict=True)):
                 for item in _as_list(items):
                     if pair[0] is None:
@@ -176,35 +131,21 @@ class Objectives:
                     key = prefix + metric.name
                     if key in taken and weighted:
                         key = f"{prefix}weighted_{metric.name}"
-                    self.entries.append(Entry(metric, output, weighted, _free(key, taken)))
+                    self.entries.append(Entry(metric, output, weighted, free(key, taken)))
         self.built = True
 
     def targets(self, y: Any) -> list[Any]:
-        """The targets in the order of the outputs; None where there is none.
+        """The targets in the order of the outputs; None where there is none, or none is needed.
 
         Raises:
             ValueError: another number of targets than outputs, or than losses.
         """
-        count = len(self.outputs)
-        wanted = any(self.config[key] for key in ("loss", "metrics", "weighted_metrics"))
-        if y is None or not wanted:
-            return [None] * count
-        if isinstance(y, Mapping) and set(y) <= set(self.outputs):
-            return [y.get(name) for name in self.outputs]
-        leaves = jax.tree.leaves(y, is_leaf=lambda part: part is None)
-        if len(leaves) == count:
-            return leaves
-        leaves = jax.tree.leaves(y)
-        if len(leaves) != len(self._with_loss):
-            raise ValueError(f"The model has {count} outputs, but y has {len(leaves)} targets.")
-        placed: list[Any] = [None] * count
-        for i, leaf in zip(self._with_loss, leaves, strict=True):
-            placed[i] = leaf
-        return placed
+        needed = self.placed.built or self.config["metrics"] or self.config["weighted_metrics"]
+        return targets_of(y if needed else None, self.outputs, self.placed.outputs)
 
     def metrics(self) -> list[Metric]:
         """All metrics: the loss's mean first, then in the order of `compile`."""
-        trackers = self.output_trackers.values()
+        trackers = self.placed.trackers
         return [self.loss_tracker, *trackers, *(entry.metric for entry in self.entries)]
 
     def keep(self, listed: Sequence[Metric]) -> None:
@@ -214,37 +155,44 @@ class Objectives:
 
     def count_loss(self, loss: Any, rows: int) -> None:
         """Add a batch to the mean of the loss."""
-        if id(self.loss_tracker) not in self._left_out:
+        if self._counts(self.loss_tracker):
             self.loss_tracker.update_state(loss, sample_weight=rows)
 
     def total(self, y: Any, prediction: Any, weight: Any) -> Any:
         """The weighted sum of the outputs' losses; also counted one by one where several."""
-        predictions = jax.tree.leaves(prediction)
-        targets = self.targets(y) if self._with_loss else []
-        weights = self._weights_of(weight)
-        terms: list[Any] = []
-        for i, loss in enumerate(self.losses):
-            if loss is None:
-                continue
-            target = _like(targets[i], predictions[i])
-            term = loss(target, predictions[i], sample_weight=weights[i])
-            terms.append(term if self.weights[i] is None else term * self.weights[i])
-            if i in self.output_trackers and id(self.output_trackers[i]) not in self._left_out:
-                self.output_trackers[i].update_state(term, sample_weight=rows_of(prediction))
-        return sum(terms[1:], terms[0]) if terms else jnp.float32(0)
+        if self.placed.built or self.config["loss"] is None:
+            return self.placed.total(y, prediction, weight, self._counts)
+        specs, named = self._specs
+        names = self.outputs
+        if jax.tree.structure(specs) != jax.tree.structure(prediction):  # the user's own
+            numbered = [f"output_{i + 1}" for i in range(len(jax.tree.leaves(prediction)))]
+            names, named = path_names(prediction, numbered), isinstance(prediction, Mapping)
+        self.placed.build(y, prediction, names, named)
+        self._seen = jax.tree.leaves((y, prediction))
+        # This once nothing is counted: the step does not know the means that were just made.
+        return self.placed.total(y, prediction, weight, lambda _: False)
+
+    def shown(self, y: Any, prediction: Any) -> None:
+        """The user's own loss was computed of these, so it is known what it made of them."""
+        given = jax.tree.leaves((y, prediction))
+        self._as_given = list(map(id, given)) == list(map(id, self._seen))
+        self._seen = []
+
+    def _counts(self, metric: Metric) -> bool:
+        return id(metric) not in self._left_out
 
     def observe(self, y: Any, prediction: Any, weight: Any) -> None:
         """Add a batch to the metrics; runs inside the step."""
         if not self.entries:
             return
         predictions, targets = jax.tree.leaves(prediction), self.targets(y)
-        weights = self._weights_of(weight)
+        weights = spread_weights(weight, self.outputs)
         for entry in self.entries:
-            if id(entry.metric) in self._left_out:
+            if not self._counts(entry.metric):
                 continue
             prediction = predictions[entry.output]
             own = weights[entry.output] if entry.weighted else None
-            target = _like(targets[entry.output], prediction)
+            target = as_column(targets[entry.output], prediction)
             entry.metric.update_state(target, prediction, sample_weight=own)
 
     def names(self) -> list[str]:
@@ -255,19 +203,15 @@ class Objectives:
         """
         own = [entry.key for entry in self.entries if entry.key == entry.metric.name]
         rest = [entry.key for entry in self.entries if entry.key != entry.metric.name]
-        trackers = list(self.output_trackers)
-        if isinstance(self.config["loss"], Mapping):
-            asked = list(self.config["loss"])
-            trackers.sort(key=lambda i: asked.index(self.outputs[i].partition("/")[0]))
-        listed = [self.output_trackers[i].name for i in trackers]
+        listed = [tracker.name for tracker in self.placed.trackers]
         return [self.loss_tracker.name, *own, *listed, *sorted(rest)]
 
     def report(self) -> dict[str, Any]:
         """The logs: loss first, then metrics in the order of `compile`."""
-        trackers = [self.loss_tracker, *self.output_trackers.values()]
-        logs = {t.name: t.result() for t in trackers if id(t) not in self._left_out}
+        trackers = [self.loss_tracker, *self.placed.trackers]
+        logs = {t.name: t.result() for t in trackers if self._counts(t)}
         for entry in self.entries:
-            if id(entry.metric) in self._left_out:
+            if not self._counts(entry.metric):
                 continue
             result = entry.metric.result()
             if isinstance(result, Mapping):
@@ -276,35 +220,15 @@ class Objectives:
                 logs[entry.key] = result
         return logs
 
-    def _weights_of(self, weight: Any) -> list[Any]:
-        count = max(len(self.outputs), 1)
-        if weight is None or not isinstance(weight, (list, tuple, Mapping)):
-            return [weight] * count
-        return spread(weight, self.outputs, "sample_weight")
+    def checks(self) -> list[tuple[int, Callable[[np.ndarray, Any], None]]]:
+        """What refuses targets that a loss cannot mean, and the output whose targets they are.
 
-    def checks(self) -> list[Callable[[np.ndarray, Any], None] | None]:
-        """For each output, what refuses targets that its loss cannot mean."""
-        return [None if loss is None else losses.checker(loss) for loss in self.losses]
-
-
-def _free(key: str, taken: Sequence[str]) -> str:
-    """`key`, numbered where it is taken."""
-    count, free = 1, key
-    while free in taken:
-        free, count = f"{key}_{count}", count + 1
-    return free
+        Nothing where the user's own loss hands them other targets than `fit` was given.
+        """
+        return self.placed.checks() if self._as_given else []
 
 
 def _as_list(items: Any) -> list[Any]:
     if items is None:
         return []
     return list(items) if isinstance(items, (list, tuple)) else [items]
-
-
-def _like(target: Any, prediction: Any) -> Any:
-    """A target (n,) beside a prediction (n, 1) as a column, for functions that users write.
-
-    Keras hands it on as it is; `y_true - y_pred` then is a matrix (n, n).
-    """
-    column = target is not None and target.ndim + 1 == prediction.ndim
-    return target[..., None] if column and prediction.shape[-1] == 1 else target

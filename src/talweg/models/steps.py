@@ -1,5 +1,6 @@
 """What a subclass of Model may override: its steps, its loss, its metrics."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -187,6 +188,13 @@ def metric_variables(model: Steps) -> list[Variable]:
 def overrides(model: Any, method: str) -> bool:
     """Whether the class of a model defines one of the methods above itself."""
     return getattr(type(model), method) is not getattr(Steps, method)
+
+
+def training_flag(model: Any, training: bool) -> dict[str, bool]:
+    """The flag for `compute_loss`, where it takes one."""
+    parameters = inspect.signature(model.compute_loss).parameters
+    anything = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    return {"training": training} if "training" in parameters or anything else {}
 
 
 def _unpacked(data: Any) -> Sample:

@@ -60,3 +60,86 @@ def along(given: Any, outputs: Any, what: str) -> list[Any]:
     else:
         return [given] * len(jax.tree.leaves(outputs))
     return [item for one, output in parts for item in along(one, output, what)]
+
+
+def spread(given: Any, outputs: Sequence[str], what: str, each: bool = False) -> list[Any]:
+    """One item per output, from one for all, a list, or a dict by output name.
+
+    Args:
+        given: what the user passed.
+        outputs: the names of the outputs.
+        what: the argument's name, for messages.
+        each: whether a list that is not as long as the outputs belongs to all of them.
+    """
+    if given is None:
+        return [None] * len(outputs)
+    if isinstance(given, Mapping):
+        unknown = [key for key in given if key not in outputs]
+        if unknown and len(outputs) == 1 and len(given) == 1:
+            return list(given.values())
+        if unknown:
+            raise errors.unknown(f"output in {what}", unknown[0], outputs)
+        return [given.get(name) for name in outputs]
+    if isinstance(given, (list, tuple)):
+        if len(outputs) == 1:
+            return [list(given)] if each else list(given)[:1]
+        if len(given) == len(outputs):
+            return list(given)
+        if not each:
+            raise errors.invalid("compile", what, f"one for each of {len(outputs)} outputs", given)
+    return [given] * len(outputs)
+
+
+def spread_weights(weight: Any, outputs: Sequence[str]) -> list[Any]:
+    """The weights of the rows for each output: one for all, or each its own."""
+    if weight is None or not isinstance(weight, (list, tuple, Mapping)):
+        return [weight] * max(len(outputs), 1)
+    return spread(weight, outputs, "sample_weight")
+
+
+def targets_of(y: Any, outputs: Sequence[str], wanted: Sequence[int]) -> list[Any]:
+    """The targets in the order of the outputs; None where there is none.
+
+    Args:
+        y: targets by the names of the outputs, or one for each, or one for each that is wanted.
+        outputs: the names of the outputs.
+        wanted: the positions of those that have a loss.
+
+    Raises:
+        ValueError: another number of targets.
+
+    >>> targets_of({"b": 2}, ["a", "b"], [1]), targets_of([2], ["a", "b"], [1])
+    ([None, 2], [None, 2])
+    """
+    count = len(outputs)
+    if y is None:
+        return [None] * count
+    if isinstance(y, Mapping) and set(y) <= set(outputs):
+        return [y.get(name) for name in outputs]
+    leaves = jax.tree.leaves(y, is_leaf=lambda part: part is None)
+    if len(leaves) == count:
+        return leaves
+    leaves = jax.tree.leaves(y)
+    if len(leaves) != len(wanted):
+        raise ValueError(f"The model has {count} outputs, but y has {len(leaves)} targets.")
+    placed: list[Any] = [None] * count
+    for i, leaf in zip(wanted, leaves, strict=True):
+        placed[i] = leaf
+    return placed
+
+
+def as_column(target: Any, prediction: Any) -> Any:
+    """A target (n,) beside a prediction (n, 1) as a column, for functions that users write.
+
+    Keras hands it on as it is; `y_true - y_pred` then is a matrix (n, n).
+    """
+    column = target is not None and target.ndim + 1 == prediction.ndim
+    return target[..., None] if column and prediction.shape[-1] == 1 else target
+
+
+def free(key: str, taken: Sequence[str]) -> str:
+    """`key`, numbered where it is taken."""
+    count, found = 1, key
+    while found in taken:
+        found, count = f"{key}_{count}", count + 1
+    return found

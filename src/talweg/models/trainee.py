@@ -1,7 +1,6 @@
 """A Keras-shaped model as the engine sees it: cells, pure functions, flags."""
 
 import contextlib
-import inspect
 import sys
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -19,7 +18,7 @@ from talweg.metrics import Metric
 from talweg.models import data_checks
 from talweg.models.custom_steps import custom_step, custom_test_step
 from talweg.models.diagnosis import ask_layers, bad_row
-from talweg.models.steps import metric_variables, overrides
+from talweg.models.steps import metric_variables, overrides, training_flag
 from talweg.optimizers import Optimizer, OptimizerState
 from talweg.optimizers.packing import layout_of_metrics, packing_of
 from talweg.training import NEVER, Program, Task, TrainState, make_step
@@ -80,10 +79,6 @@ class ModelTrainee:
             if optimizer is not None:
                 self._given_up += jax.tree.leaves(optimizer.state._replace(hyper={}))
         self._observes = not overrides(model, "compute_metrics")
-        parameters = inspect.signature(model.compute_loss).parameters
-        self._loss_takes_training = "training" in parameters or any(
-            p.kind is p.VAR_KEYWORD for p in parameters.values()
-        )
         # Inside another trace, `jit` repeats what it found: both forms of a step share it.
         objective = jax.jit(self._objective, static_argnums=4, inline=True)
         self._task = task = Task(objective, self._update, self._scale)
@@ -234,7 +229,7 @@ class ModelTrainee:
         """Loss, logs, and what the pass leaves in the model's own state and the metrics."""
         model = self.model
         x, y, weight = batch
-        flag = {"training": training} if self._loss_takes_training else {}
+        flag = training_flag(model, training)
         cells = [*self.params, *self.fixed, *self.metrics, *self._idle]
         values = [*params, *fixed, *metrics, *(v.value for v in self._idle)]
         with lend(cells, values) as loan, call_context(training):
