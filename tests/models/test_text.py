@@ -164,3 +164,68 @@ def test_a_stack_that_begins_with_text_says_that_numbers_are_none():
     )
     with pytest.raises(TypeError, match="must be string, got"):
         model.predict(np.ones((2, 1)), verbose=0)
+
+
+def spelling(graph: bool) -> talweg.Model:
+    """A model whose last layer gives the name of the class."""
+    names = layers.StringLookup(vocabulary=["red", "green", "blue"], num_oov_indices=0, invert=True)
+    kernel = "identity"
+    scores = layers.Dense(3, kernel_initializer=kernel)
+    best = layers.Lambda(lambda x: talweg.ops.argmax(x, axis=-1))
+    if not graph:
+        return Sequential([Input((3,)), scores, best, names])
+    x = Input((3,))
+    return Model(x, {"name": names(best(scores(x))), "scores": scores(x)})
+
+
+def test_a_last_layer_may_turn_numbers_into_text():
+    """As in Keras on TensorFlow, which gives bytes; Keras on JAX has no such model."""
+    x = np.eye(3, dtype="float32")[[1, 2, 0] * 700]
+    expected = ["green", "blue", "red"] * 700
+    model = spelling(graph=False)
+    assert model.predict(x, batch_size=2, verbose=0).tolist() == expected  # a loop of batches
+    assert model.predict(x[:5], batch_size=2, verbose=0).tolist() == expected[:5]
+    assert model.predict_on_batch(x[:3]).tolist() == model(x[:3]).tolist() == expected[:3]
+    graph = spelling(graph=True)
+    assert graph.outputs[0].dtype == "string"
+    found = graph.predict(x[:4], batch_size=3, verbose=0)
+    assert found["name"].tolist() == expected[:4]
+    np.testing.assert_array_equal(found["scores"], x[:4])
+    seen = []
+    tell = talweg.callbacks.LambdaCallback()
+    tell.on_predict_batch_end = lambda batch, logs: seen.extend(logs["outputs"])
+    model.predict(x[:5], batch_size=2, verbose=0, callbacks=[tell])
+    assert seen == expected[:5]
+
+
+def test_text_that_is_no_output_of_predict_is_refused():
+    model = spelling(graph=False)
+    model.compile("sgd", "mse")
+    with pytest.raises(TypeError, match="known on the host"):
+        model.fit(np.eye(3, dtype="float32"), np.ones(3), verbose=0)
+
+
+def test_indices_become_integers_inside_a_model():
+    """The same as on the host, and as Keras gives."""
+    layer = layers.IntegerLookup(vocabulary=[10, 20, 30], mask_token=0, oov_token=-7, invert=True)
+    model = Sequential([Input((1,), dtype="int32"), layer])
+    indices = np.arange(-1, 7)[:, None]
+    expected = [-7, 0, -7, 10, 20, 30, -7, -7]
+    assert model.predict(indices, verbose=0)[:, 0].tolist() == expected
+    assert layer(indices)[:, 0].tolist() == expected
+
+
+@pytest.mark.parametrize("make", [
+    layers.TextVectorization,
+    layers.StringLookup,
+    lambda: layers.TextVectorization(output_mode="multi_hot", max_tokens=9),
+    lambda: layers.StringLookup(num_oov_indices=0),
+])  # fmt: skip
+def test_a_vocabulary_must_be_there_before_it_is_looked_up(make):
+    """As in Keras, whose tables are "not initialized"; everything would be unknown."""
+    model = Sequential([Input((1,), dtype="string"), make()])
+    for call in (lambda: model.predict(["a", "b"], verbose=0), lambda: model.layers[0](["a"])):
+        with pytest.raises(ValueError, match="vocabulary must be known before the call"):
+            call()
+    with pytest.raises(ValueError, match="vocabulary must be known"):
+        layers.IntegerLookup(invert=True)([1])

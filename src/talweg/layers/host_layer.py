@@ -1,6 +1,8 @@
 """HostLayer: a layer that works on strings, outside compiled programs."""
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from typing import Any
 
 import jax
@@ -68,6 +70,33 @@ class HostLayer(Layer):
         self.build(None)
 
 
+# Whether text that a program cannot hold may leave it as the indices it is made of.
+_spelling: ContextVar[bool] = ContextVar("talweg_spelling", default=False)
+
+
+class Unspelled:
+    """Text that a program under way gives: indices, and the layer that knows what they mean."""
+
+    def __init__(self, indices: Any, layer: Any):
+        self.indices, self.layer = indices, layer
+        self.shape = indices.shape
+
+
+@contextlib.contextmanager
+def spelling_later() -> Generator[None]:
+    """While a program is traced that gives indices for text; `Unspelled` is among its outputs."""
+    token = _spelling.set(True)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
+
+
+def may_spell_later() -> bool:
+    """Whether a layer may give `Unspelled`."""
+    return _spelling.get()
+
+
 def called_on_host(
     layer: HostLayer, function: Callable[..., Any], shape: tuple[int, ...], *arrays: Any
 ) -> Any:
@@ -113,7 +142,7 @@ def strings(value: Any, owner: str, encoding: str = "utf-8") -> np.ndarray:
             item = item.decode(encoding)
         elif not isinstance(item, str):
             raise errors.wrong_type(owner, "every entry", "a string", item, _ragged(item))
-        result.flat[i] = item
+        result.flat[i] = str(item)  # and no np.str_
     return result
 
 

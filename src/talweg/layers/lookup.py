@@ -205,13 +205,17 @@ class IndexLookup(LearnsTokens):
         indices = self.look_up(tokens)
         if self.output_mode == "int":
             return encode(indices, "int", 0, "int32")
-        depth = self._depth()
-        if depth is None:
-            raise errors.invalid(
-                f"Layer {self.name!r}", "the vocabulary", "known before the call", None,
-                "Call adapt(data), or pass vocabulary=[…].",
-            )  # fmt: skip
-        return self._weighted(encode, indices, depth, "int32")
+        return self._weighted(encode, indices, self._depth() or 0, "int32")
+
+    def _require_vocabulary(self) -> None:
+        if not self._tokens and self._frozen_vocab_size is None:
+            raise self._no_vocabulary("the call")
+
+    def _no_vocabulary(self, before: str) -> ValueError:
+        return errors.invalid(
+            f"Layer {self.name!r}", "the vocabulary", f"known before {before}", None,
+            "Call adapt(data), or pass vocabulary=[…].",
+        )  # fmt: skip
 
     def _weighted(self, encoder: Callable[..., Any], indices: Any, depth: int, dtype: Any) -> Any:
         if self.output_mode != "tf_idf":
@@ -221,7 +225,12 @@ class IndexLookup(LearnsTokens):
         return encoder(indices, "count", depth, self._idf.dtype) * jnp.asarray(self._idf)
 
     def look_up(self, tokens: np.ndarray) -> np.ndarray:
-        """The index of every token; the mask is 0, or -1 where output is gathered."""
+        """The index of every token; the mask is 0, or -1 where output is gathered.
+
+        Raises:
+            ValueError: no vocabulary was given or learned.
+        """
+        self._require_vocabulary()
         masked = 0 if self.output_mode == "int" else -1
         start, count = self._oov_start(), self.num_oov_indices
         index = self._index if self.mask_token is None else {**self._index, self.mask_token: masked}
@@ -243,6 +252,7 @@ class IndexLookup(LearnsTokens):
         return found.reshape(tokens.shape)
 
     def _invert(self, indices: np.ndarray) -> Any:
+        self._require_vocabulary()
         if indices.dtype.kind not in "iu":
             raise errors.wrong_type(type(self).__name__, "the input", "indices", indices.dtype)
         known = dict(enumerate(self._tokens, self._token_start()))

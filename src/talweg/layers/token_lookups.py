@@ -9,8 +9,9 @@ import numpy as np
 from talweg.core import config as defaults
 from talweg.core import errors
 from talweg.core.loans import only_shapes
-from talweg.layers.host_layer import encode_traced, strings
+from talweg.layers.host_layer import Unspelled, encode_traced, may_spell_later, strings
 from talweg.layers.lookup import IndexLookup
+from talweg.ops.keras_tensor import KerasTensor, is_symbolic
 
 
 class IntegerLookup(IndexLookup):
@@ -72,35 +73,44 @@ class IntegerLookup(IndexLookup):
         return array.astype(np.int64)
 
     def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
-        if self.invert or (self.num_oov_indices > 1 and self.oov_method == "farmhash"):
+        if not self.invert and self.num_oov_indices > 1 and self.oov_method == "farmhash":
             super()._check_traceable(*args, **kwargs)
         # A model that is read from a file is built before the vocabulary is, which is beside it.
         if not self._tokens and self._frozen_vocab_size is None:
-            raise self._no_vocabulary()
-
-    def _no_vocabulary(self) -> ValueError:
-        return errors.invalid(
-            f"Layer {self.name!r}", "the vocabulary", "known before the model is built", None,
-            "Call adapt(data), or pass vocabulary=[…].",
-        )  # fmt: skip
+            raise self._no_vocabulary("the model is built")
 
     def call(self, inputs: Any) -> Any:
         if isinstance(inputs, jax.core.Tracer):
-            return self._traced(inputs)
+            known = self._known_tokens()
+            return self._traced_back(known, inputs) if self.invert else self._traced(known, inputs)
         return super().call(inputs)
 
-    def _traced(self, inputs: Any) -> Any:
-        """The lookup inside a compiled program, by binary search in the sorted vocabulary."""
+    def _known_tokens(self) -> np.ndarray:
         if not self._tokens and not only_shapes():
-            raise self._no_vocabulary()
-        known_tokens = np.asarray(self._tokens or [0], np.int64)
-        order = np.argsort(known_tokens)
-        tokens = known_tokens[order]
+            raise self._no_vocabulary("the model is built")
+        tokens = np.asarray(self._tokens or [0], np.int64)
         if np.abs(tokens).max() > np.iinfo(np.int32).max:
             raise errors.invalid(
                 f"Layer {self.name!r}", "every token of the vocabulary", "within 32 bits",
                 int(np.abs(tokens).max()), "Apply the layer to the data, before fit.",
             )  # fmt: skip
+        return tokens
+
+    def _traced_back(self, known_tokens: np.ndarray, indices: Any) -> Any:
+        """The tokens of indices inside a compiled program."""
+        if not jnp.issubdtype(indices.dtype, jnp.integer):
+            raise errors.wrong_type("IntegerLookup", "the input", "indices", indices.dtype)
+        table = np.full(self._token_start() + len(known_tokens), self.oov_token, np.int32)
+        table[self._token_start() :] = known_tokens
+        if self.mask_token is not None:
+            table[0] = self.mask_token
+        there = (indices >= 0) & (indices < len(table))
+        return jnp.where(there, jnp.asarray(table)[jnp.where(there, indices, 0)], self.oov_token)
+
+    def _traced(self, known_tokens: np.ndarray, inputs: Any) -> Any:
+        """The lookup inside a compiled program, by binary search in the sorted vocabulary."""
+        order = np.argsort(known_tokens)
+        tokens = known_tokens[order]
         place = jnp.clip(jnp.searchsorted(tokens.astype(np.int32), inputs), 0, len(tokens) - 1)
         known = jnp.asarray(tokens, "int32")[place] == inputs
         index = jnp.asarray(order + self._token_start(), "int32")[place]
@@ -129,7 +139,8 @@ class IntegerLookup(IndexLookup):
 class StringLookup(IndexLookup):
     """Strings to the indices of a vocabulary, on the host.
 
-    Apply it to the data, or begin a model with `Input((1,), dtype="string")` and the layer.
+    Apply it to the data, or begin a model with `Input((1,), dtype="string")` and the layer. With
+    `invert=True` it may be a model's last layer: `predict` then gives text.
 
     Args:
         max_tokens: the largest size of the vocabulary, special tokens included.
@@ -185,6 +196,20 @@ class StringLookup(IndexLookup):
     def reads_text(self) -> bool:  # type: ignore[override]
         """Whether text is turned into numbers."""
         return not self.invert
+
+    def _check_traceable(self, *args: Any, **kwargs: Any) -> None:
+        if not (self.invert and (may_spell_later() or is_symbolic((args, kwargs)))):
+            super()._check_traceable(*args, **kwargs)
+
+    def compute_output_spec(self, *args: Any, **kwargs: Any) -> Any:
+        if not self.invert:
+            return super().compute_output_spec(*args, **kwargs)
+        return KerasTensor(args[0].shape, "string")
+
+    def call(self, inputs: Any) -> Any:
+        if isinstance(inputs, jax.core.Tracer):
+            return Unspelled(inputs, self)
+        return super().call(inputs)
 
     def _dtype_of_codes(self) -> str:
         return defaults.floatx() if self.output_mode == "tf_idf" else "int32"

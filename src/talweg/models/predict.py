@@ -14,6 +14,7 @@ from talweg.core.memory import keep_memory
 from talweg.core.variables import Variable, lend
 from talweg.data import Batches, Chunk
 from talweg.layers.context import call_context
+from talweg.layers.host_layer import Unspelled, spelling_later
 from talweg.models import data_checks
 from talweg.models.steps import metric_variables, overrides
 from talweg.training.block import gather, slow_in_loops
@@ -48,6 +49,8 @@ class Predictor:
         self._custom = overrides(model, "predict_step")
         # Whether a call assigns variables, such as the states of a stateful RNN.
         self._moves = False
+        # The layer that makes text of an output, or None, for each of the outputs.
+        self._spellers: list[Any] = []
 
     def _one(self, arrays: Any, x: Any, rows: Any) -> Any:
         self.traces["single"] = self.traces.get("single", 0) + 1
@@ -61,6 +64,16 @@ class Predictor:
 
     def _step(self, arrays: Any, x: Any) -> tuple[Any, dict[int, Any]]:
         """The outputs, and the variables that the call assigned: nearly always none."""
+        with spelling_later():
+            outputs, after = self._call(arrays, x)
+        leaves, structure = jax.tree.flatten(outputs)
+        self._spellers = [leaf.layer if isinstance(leaf, Unspelled) else None for leaf in leaves]
+        leaves = [leaf.indices if isinstance(leaf, Unspelled) else leaf for leaf in leaves]
+        pairs = enumerate(zip(arrays, after, strict=True))
+        moved = {i: new for i, (old, new) in pairs if new is not old}
+        return jax.tree.unflatten(structure, leaves), moved
+
+    def _call(self, arrays: Any, x: Any) -> tuple[Any, list[Any]]:
         if self._custom:
             now = dict(zip(map(id, self.variables), arrays, strict=True))
             params, fixed = self._model.trainable_variables, self._model.non_trainable_variables
@@ -74,8 +87,14 @@ class Predictor:
             with lend(held, held), lend(self.variables, arrays) as loan, call_context(False):
                 outputs = self._model(x, training=False)
                 after = loan.values(self.variables)
-        pairs = enumerate(zip(arrays, after, strict=True))
-        return outputs, {i: new for i, (old, new) in pairs if new is not old}
+        return outputs, after
+
+    def _spelled(self, outputs: Any) -> Any:
+        """The outputs with text where a last layer gives text, which no program holds."""
+        leaves, structure = jax.tree.flatten(outputs)
+        pairs = zip(leaves, self._spellers, strict=True)
+        leaves = [leaf if by is None else by(np.asarray(leaf)) for leaf, by in pairs]
+        return jax.tree.unflatten(structure, leaves)
 
     def _run_one(self, arrays: list[Any], x: Any, rows: Any) -> Any:
         """One batch; what it assigned is kept for the next."""
@@ -107,7 +126,7 @@ class Predictor:
                 callbacks.on_predict_batch_begin(step)
                 step += count
                 outputs.append(result())
-                callbacks.on_predict_batch_end(step - 1, {"outputs": outputs[-1]})
+                callbacks.on_predict_batch_end(step - 1, {"outputs": self._spelled(outputs[-1])})
                 callbacks.on_block_end(step)
                 if patient and (shown or time.perf_counter() - began > _PATIENCE):
                     shown = True
@@ -122,7 +141,8 @@ class Predictor:
         if shown:
             bar.update(step, finalize=True)
         callbacks.on_predict_end()
-        return jax.tree.map(lambda *parts: np.concatenate(list(map(np.asarray, parts))), *outputs)
+        joined = jax.tree.map(lambda *parts: np.concatenate(list(map(np.asarray, parts))), *outputs)
+        return self._spelled(joined)
 
     def _results(self, chunk: Chunk, joined: bool) -> Iterator[tuple[int, Callable[[], Any]]]:
         """Runs of batches: how many, and what computes their outputs."""
