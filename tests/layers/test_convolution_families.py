@@ -136,3 +136,23 @@ def test_an_autoencoder_of_all_families_learns():
 def test_impossible_arguments_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize(("kind", "arguments"), [
+    ("AdaptiveMaxPooling2D", {"output_size": 2}),
+    ("AdaptiveMaxPooling2D", {"output_size": (3, 4), "data_format": "channels_first"}),
+    ("GlobalMaxPooling2D", {}),
+])  # fmt: skip
+def test_the_gradient_goes_where_keras_sends_it_among_equals(kind, arguments):
+    x = np.random.default_rng(0).integers(0, 2, (2, 5, 6, 4)).astype("float32")
+
+    def gradient(library):
+        layer = getattr(library.layers, kind)(**arguments)
+
+        def weighed(x):
+            y = layer(x)
+            return jnp.sum(y * jnp.arange(1.0, 1.0 + y.size).reshape(y.shape))
+
+        return jax.jit(jax.grad(weighed))(jnp.asarray(x))
+
+    np.testing.assert_allclose(gradient(talweg), gradient(keras), rtol=1e-6)

@@ -1,7 +1,9 @@
 """Adaptive pooling: windows sized for the output that is wanted."""
 
+import functools
 from typing import Any, ClassVar
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -72,16 +74,30 @@ class AdaptiveAveragePooling(AdaptivePooling):
         return jnp.moveaxis(jnp.tensordot(x, weights, ((axis,), (1,))), -1, axis)
 
 
+@functools.partial(jax.custom_jvp, nondiff_argnums=(1,))
+def _largest(x: Any, axis: int) -> Any:
+    """`jnp.max`; its gradient goes to the first of equals, as Keras's does."""
+    return jnp.max(x, axis)
+
+
+@_largest.defjvp
+def _to_the_first(axis: int, primals: Any, tangents: Any) -> Any:
+    (x,), (moved,) = primals, tangents
+    first = jnp.argmax(x, axis, keepdims=True)
+    chosen = jax.lax.broadcasted_iota(first.dtype, x.shape, axis) == first
+    return _largest(x, axis), jnp.sum(jnp.where(chosen, moved, 0), axis)
+
+
 class AdaptiveMaxPooling(AdaptivePooling):
     """Base of adaptive maxima: shorter windows see their last entry again."""
 
     def reduce(self, x: Any, axis: int) -> Any:
-        return jnp.max(x, axis)
+        return _largest(x, axis)
 
     def reduce_uneven(self, x: Any, axis: int, starts: Any, ends: Any) -> Any:
         offsets = np.arange(np.max(ends - starts))
         seen = np.minimum(starts[:, None] + offsets, ends[:, None] - 1)
-        return jnp.max(jnp.take(x, seen, axis), axis + 1)
+        return _largest(jnp.take(x, seen, axis), axis + 1)
 
 
 class AdaptiveAveragePooling1D(AdaptiveAveragePooling):
@@ -146,6 +162,8 @@ class AdaptiveMaxPooling1D(AdaptiveMaxPooling):
 
 class AdaptiveMaxPooling2D(AdaptiveMaxPooling):
     """The largest of each window of an image, as many as the output has places.
+
+    Where several entries of a window are the largest, the first has the gradient, as in Keras.
 
     Args: as of `AdaptiveAveragePooling2D`.
 
