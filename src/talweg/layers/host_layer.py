@@ -23,7 +23,8 @@ class HostLayer(Layer):
     They take NumPy arrays, lists and strings, and give JAX arrays of numbers (or NumPy
     arrays of strings). Apply them to the data: before `fit`, in a generator, in the
     `__getitem__` of a PyDataset, or in the `map` of a pipeline. A model may begin with those
-    that read text: `fit`, `evaluate` and `predict` apply them ahead of the compiled program.
+    that read text: `fit`, `evaluate` and `predict` apply them ahead of the compiled program. It
+    may end with one that makes text: `predict` applies it to what the program gives.
 
     Raises:
         TypeError: the layer is called inside a model, where arrays are traced, and does not

@@ -89,7 +89,8 @@ class CompiledModel(Steps):
 
         Args:
             optimizer: an optimizer or its name; None to evaluate and predict only.
-            loss: a loss, its name, a function; per output as a list or dict.
+            loss: a loss, its name, a function; in the structure of the outputs, as lists or
+                dicts. A function of yours in the place of several outputs is given all of them.
             loss_weights: what each output's loss is multiplied by.
             metrics: metrics, names, functions; per output as lists or a dict. "accuracy"
                 picks its kind from the shapes.

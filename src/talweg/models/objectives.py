@@ -78,7 +78,7 @@ class Objectives:
         self._left_out: set[int] = set()
         self._specs: tuple[Any, bool] = (None, True)
         # What the losses were resolved against, and whether that is what the model was given.
-        self._seen: list[Any] = []
+        self._seen: list[int] = []
         self._as_given = True
         self.outputs: list[str] = []
 
@@ -168,15 +168,13 @@ class Objectives:
             numbered = [f"output_{i + 1}" for i in range(len(jax.tree.leaves(prediction)))]
             names, named = path_names(prediction, numbered), isinstance(prediction, Mapping)
         self.placed.build(y, prediction, names, named)
-        self._seen = jax.tree.leaves((y, prediction))
+        self._seen = [id(leaf) for leaf in jax.tree.leaves((y, prediction))]
         # This once nothing is counted: the step does not know the means that were just made.
         return self.placed.total(y, prediction, weight, lambda _: False)
 
     def shown(self, y: Any, prediction: Any) -> None:
         """The user's own loss was computed of these, so it is known what it made of them."""
-        given = jax.tree.leaves((y, prediction))
-        self._as_given = list(map(id, given)) == list(map(id, self._seen))
-        self._seen = []
+        self._as_given = self._seen == [id(leaf) for leaf in jax.tree.leaves((y, prediction))]
 
     def _counts(self, metric: Metric) -> bool:
         return id(metric) not in self._left_out

@@ -34,20 +34,18 @@ class Place(NamedTuple):
         given: the loss.
         weight: of its own, None for 1.
         path: the keys that lead there.
-        first: the position of its first output among `jax.tree.leaves`.
-        part: the structure of outputs.
+        part: the structure of the outputs there, with their positions among all.
     """
 
     given: Any
     weight: Any
     path: tuple[Any, ...]
-    first: int
     part: Any
 
     @property
-    def span(self) -> range:
+    def outputs(self) -> list[int]:
         """The positions of its outputs."""
-        return range(self.first, self.first + len(jax.tree.leaves(self.part)))
+        return jax.tree.leaves(self.part)
 
     @property
     def whole(self) -> bool:
@@ -56,67 +54,59 @@ class Place(NamedTuple):
 
     def of(self, leaves: Sequence[Any]) -> Any:
         """Its part of what there is for each output."""
-        own = [leaves[i] for i in self.span]
-        return jax.tree.unflatten(jax.tree.structure(self.part), own) if self.whole else own[0]
+        return jax.tree.map(lambda position: leaves[position], self.part)
 
 
 def _holds(item: Any) -> bool:
     return isinstance(item, (list, tuple, Mapping))
 
 
-def places(
-    given: Any, weights: Any, part: Any, path: tuple[Any, ...] = (), first: int = 0
-) -> Iterator[Place]:
+def places(given: Any, weights: Any, part: Any, path: tuple[Any, ...] = ()) -> Iterator[Place]:
     """Every loss with its place.
 
     Args:
         given: a loss, or a structure of them that follows that of the outputs; a list beside
             anything else holds several losses for the same place. None stands for no loss.
         weights: the same of numbers.
-        part: the outputs there.
+        part: the positions of the outputs there, in their structure.
         path: the way to them.
-        first: the position of the first of them.
 
     Raises:
         ValueError: a key that is not among the outputs, a list of another length.
 
-    >>> [(p.given, p.path) for p in places({"b": ["f", {"x": "g"}]}, None, {"a": 1, "b": {"x": 2}})]
-    [('f', ('b',)), ('g', ('b', 'x'))]
+    >>> found = places({"b": ["f", {"x": "g"}]}, None, {"a": 0, "b": {"x": 1}})
+    >>> [(place.given, place.path, place.part) for place in found]
+    [('f', ('b',), {'x': 1}), ('g', ('b', 'x'), 1)]
     """
     if given is None:
         return
     if not _holds(given):
-        yield Place(given, weights, path, first, part)
+        yield Place(given, weights, path, part)
         return
-    leaves, listed = jax.tree.leaves(part), isinstance(given, (list, tuple))
-    flat = listed and len(given) == len(leaves) and not any(map(_holds, given))
-    if flat:
-        keys = [path for path, _ in jax.tree_util.tree_leaves_with_path(part)]
-        ways = [tuple(getattr(key, "key", getattr(key, "idx", None)) for key in k) for k in keys]
-        inner = {i: (way, i, leaf) for i, (way, leaf) in enumerate(zip(ways, leaves, strict=True))}
-    elif listed and not isinstance(part, (list, tuple)):
-        inner = dict.fromkeys(range(len(given)), ((), 0, part))
-    elif listed != isinstance(part, (list, tuple)) or (listed and len(given) != len(part)):
-        raise errors.invalid("compile", "loss", f"in the structure {_shown(part)} here", given)
+    listed, series = isinstance(given, (list, tuple)), isinstance(part, (list, tuple))
+    ends = jax.tree_util.tree_leaves_with_path(part)
+    if listed and len(given) == len(ends) and not any(map(_holds, given)):
+        inner = {i: (tuple(map(_key, way)), end) for i, (way, end) in enumerate(ends)}
+    elif listed and not series:
+        inner = dict.fromkeys(range(len(given)), ((), part))
+    elif listed and len(given) == len(part):
+        inner = {i: ((i,), end) for i, end in enumerate(part)}
+    elif not listed and isinstance(part, Mapping):
+        inner = {key: ((key,), end) for key, end in part.items()}
     else:
-        inner = _children(part)
+        raise errors.invalid("compile", "loss", f"in the structure {_shown(part)} here", given)
     items = dict(enumerate(given)) if listed else given
     shares = _one_each(weights, list(items), inner)
     for key, item in items.items():
         if key not in inner:
             raise errors.unknown("output in loss", key, map(str, inner))
-        way, after, there = inner[key]
-        yield from places(item, shares[key], there, (*path, *way), first + after)
+        way, there = inner[key]
+        yield from places(item, shares[key], there, (*path, *way))
 
 
-def _children(part: Any) -> dict[Any, tuple[tuple[Any, ...], int, Any]]:
-    """By key: the way, how many outputs come before, the structure."""
-    keys = sorted(part) if isinstance(part, Mapping) else range(len(part))
-    found, before = {}, 0
-    for key in keys:
-        found[key] = ((key,), before, part[key])
-        before += len(jax.tree.leaves(part[key]))
-    return found
+def _key(step: Any) -> Any:
+    """What a step of a path of JAX's is called by."""
+    return getattr(step, "key", getattr(step, "idx", getattr(step, "name", None)))
 
 
 def _one_each(weights: Any, keys: Sequence[Any], inner: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -140,8 +130,8 @@ def all_places(loss: Any, weights: Any, outputs: Any, names: Sequence[str]) -> l
     Args:
         loss: one for each output; or as `places` has it; or by the names of the outputs.
         weights: the same of numbers, or None.
-        outputs: the structure of the outputs.
-        names: their names, one for each leaf.
+        outputs: the positions of the outputs, in their structure.
+        names: their names, in order.
     """
     named = isinstance(outputs, Mapping)
 
@@ -218,7 +208,7 @@ class PlacedLosses:
     @property
     def outputs(self) -> list[int]:
         """The positions of the outputs that have a loss."""
-        return sorted({i for place in self.places for i in place.span})
+        return sorted({i for place in self.places for i in place.outputs})
 
     def build(self, y: Any, outputs: Any, names: Sequence[str], named: bool) -> None:
         """Find places, and losses by name.
@@ -233,7 +223,9 @@ class PlacedLosses:
             ValueError: targets that do not pair up with the outputs that have a loss.
         """
         self.names = list(names)
-        self.places = all_places(self.given, self.given_weights, outputs, self.names)
+        leaves, structure = jax.tree.flatten(outputs)
+        positions = jax.tree.unflatten(structure, list(range(len(leaves))))
+        self.places = all_places(self.given, self.given_weights, positions, self.names)
         targets = targets_of(y, self.names, self.outputs) if self.places else []
         lacking = [self.names[i] for i in self.outputs if targets[i] is None]
         if lacking and y is None:
@@ -242,8 +234,11 @@ class PlacedLosses:
             )
         if lacking:
             raise ValueError(f"y lacks targets for output {lacking[0]!r}, which has a loss.")
-        leaves = jax.tree.leaves(outputs)
-        self.losses = [_resolve(p.given, targets[p.first], leaves[p.first]) for p in self.places]
+        firsts = [place.outputs[0] for place in self.places]
+        self.losses = [
+            _resolve(place.given, targets[i], leaves[i])
+            for i, place in zip(firsts, self.places, strict=True)
+        ]
         for place, loss in zip(self.places, self.losses, strict=True):
             if place.whole and not _takes_structures(loss):
                 raise errors.invalid(
@@ -261,7 +256,7 @@ class PlacedLosses:
 
     def _name(self, place: Place) -> str:
         if not place.whole:
-            return self.names[place.first]
+            return self.names[place.part]
         if place.path:
             return "/".join(map(str, place.path))
         return "_".join(place.part if isinstance(place.part, Mapping) else self.names)
@@ -280,7 +275,7 @@ class PlacedLosses:
         terms: list[Any] = []
         for i, (place, loss) in enumerate(zip(self.places, self.losses, strict=True)):
             target, output = place.of(targets), place.of(leaves)
-            shared = {id(weights[k]): weights[k] for k in place.span}
+            shared = {id(weights[k]): weights[k] for k in place.outputs}
             if len(shared) > 1:
                 raise errors.invalid(
                     "fit", "sample_weight", f"one for the outputs that {loss.name!r} takes", weight
@@ -296,7 +291,7 @@ class PlacedLosses:
     def checks(self) -> list[tuple[int, Callable[[np.ndarray, Any], None]]]:
         """What refuses targets that a loss cannot mean, and the output whose targets they are."""
         return [
-            (place.first, losses.checker(loss))
+            (place.part, losses.checker(loss))
             for place, loss in zip(self.places, self.losses, strict=True)
             if not place.whole
         ]
