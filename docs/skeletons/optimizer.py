@@ -13,21 +13,17 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
     momentum: Any
 
 
-@elementwise
 def signum(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor: what to add to `p`, and its slots.
 
     `h` holds the hyperparameters by name and the path of the tensor, `h.name`; `t` is the
     number of the step, from 1. Weight decay, clipping and averages are no part of a rule.
-    `@elementwise` says that every number is stepped by itself: small models then step all their
-    tensors as one. Leave it out where the rule looks at norms, shapes or names.
     """
     m = h.beta * s.momentum + (1 - h.beta) * g
     return -h.learning_rate * jnp.sign(m), Slots(m)

@@ -20,11 +20,10 @@ from talweg.models.custom_steps import custom_step, custom_test_step
 from talweg.models.diagnosis import ask_layers, bad_row
 from talweg.models.steps import metric_variables, overrides, training_flag
 from talweg.optimizers import Optimizer, OptimizerState
-from talweg.optimizers.packing import layout_of_metrics, packing_of
 from talweg.training import NEVER, Program, Task, TrainState, make_step
 from talweg.training.block import Passage
 from talweg.training.probe import Look, make_probe
-from talweg.training.step import Packed, make_test_step, packed_task
+from talweg.training.step import make_test_step
 
 
 class _Cell:
@@ -79,26 +78,14 @@ class ModelTrainee:
             if optimizer is not None:
                 self._given_up += jax.tree.leaves(optimizer.state._replace(hyper={}))
         self._observes = not overrides(model, "compute_metrics")
-        # Inside another trace, `jit` repeats what it found: both forms of a step share it.
-        objective = jax.jit(self._objective, static_argnums=4, inline=True)
-        self._task = task = Task(objective, self._update, self._scale)
+        self._task = task = Task(self._objective, self._update, self._scale)
         # A user's own metrics may report what no metric object holds: their logs are kept.
         trains = overrides(model, "train_step") or not self._observes
         tests = overrides(model, "test_step") or not self._observes
         overflows = optimizer is not None and optimizer.handles_overflow
-        watch = "loss" if small else "weights" if overflows else "gradients"
-        packed = None
-        if small and optimizer is not None and not trains:
-            packing = packing_of(optimizer, self.params)
-            if packing is not None:
-                sums = layout_of_metrics(self.metrics)
-                step = make_step(packed_task(task, packing, sums, optimizer), watch)
-                packed = Packed(step, packing, sums)
+        step = make_step(task, "loss" if small else "weights" if overflows else "gradients")
         self.train_program = Program(
-            custom_step(model, optimizer) if trains else make_step(task, watch),
-            self._report_training,
-            keep=small,
-            packed=packed,
+            custom_step(model, optimizer) if trains else step, self._report_training, keep=small
         )
         self.test_program = Program(
             custom_test_step(model) if tests else make_test_step(task),

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -24,7 +23,6 @@ class Slots(NamedTuple):
     accumulated_delta_var: Any
 
 
-@elementwise
 def adadelta(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     a = h.rho * s.accumulated_grad + (1 - h.rho) * jnp.square(g)

@@ -13,14 +13,12 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
     accumulator: Any
 
 
-@elementwise
 def adagrad(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     a = s.accumulator + jnp.square(g)

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -25,7 +24,6 @@ class Slots(NamedTuple):
     velocity_hat: Any
 
 
-@elementwise
 def adam(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     m = s.momentum + (g - s.momentum) * (1 - h.beta_1)

@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -23,7 +22,6 @@ class Slots(NamedTuple):
     norm: Any
 
 
-@elementwise
 def adamax(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     m = s.momentum + (g - s.momentum) * (1 - h.beta_1)

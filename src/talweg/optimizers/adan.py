@@ -22,7 +22,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -32,7 +31,6 @@ class Slots(NamedTuple):
     previous_gradient: Any
 
 
-@elementwise
 def adan(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     d = jnp.where(t == 1, 0, g - s.previous_gradient)

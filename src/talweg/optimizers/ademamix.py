@@ -22,7 +22,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -31,7 +30,6 @@ class Slots(NamedTuple):
     velocity: Any
 
 
-@elementwise
 def ademamix(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     alpha, forgotten = h.alpha, 1 - h.beta_3

@@ -17,7 +17,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -26,7 +25,6 @@ class Slots(NamedTuple):
     last: Any
 
 
-@elementwise
 def asgd(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     eta = h.learning_rate / (1 + h.lambd * h.learning_rate * (t - 1)) ** h.alpha

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -27,7 +26,6 @@ class Slots(NamedTuple):
     linear: Any
 
 
-@elementwise
 def ftrl(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     moving = h.learning_rate > 0

@@ -15,14 +15,12 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
     momentum: Any
 
 
-@elementwise
 def lion(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     direction = jnp.sign(h.beta_1 * s.momentum + (1 - h.beta_1) * g)

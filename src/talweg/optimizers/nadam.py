@@ -17,7 +17,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -29,7 +28,6 @@ class Shared(NamedTuple):
     u_product: Any
 
 
-@elementwise
 def nadam(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor; `h.u_product` is U_t."""
     u, u_next = _momentum(h.beta_1, t), _momentum(h.beta_1, t + 1)

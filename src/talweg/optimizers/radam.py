@@ -27,7 +27,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -40,7 +39,6 @@ class Shared(NamedTuple):
     age: Any
 
 
-@elementwise
 def radam(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor; `h.weight` is W, `h.age` is A."""
     m = s.momentum + (g - s.momentum) * (1 - h.beta_1)

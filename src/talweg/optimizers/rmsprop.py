@@ -15,7 +15,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -24,7 +23,6 @@ class Slots(NamedTuple):
     average_gradient: Any
 
 
-@elementwise
 def rmsprop(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     v = h.rho * s.velocity + (1 - h.rho) * jnp.square(g)

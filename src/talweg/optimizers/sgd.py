@@ -14,14 +14,12 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
     momentum: Any
 
 
-@elementwise
 def sgd(g: jax.Array, p: jax.Array, s: Any, h: Any, t: jax.Array) -> tuple[jax.Array, Any]:
     """The update of one tensor."""
     if s == ():

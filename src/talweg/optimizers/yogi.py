@@ -20,7 +20,6 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.packing import elementwise
 
 
 class Slots(NamedTuple):
@@ -28,7 +27,6 @@ class Slots(NamedTuple):
     velocity: Any
 
 
-@elementwise
 def yogi(g: jax.Array, p: jax.Array, s: Slots, h: Any, t: jax.Array) -> tuple[jax.Array, Slots]:
     """The update of one tensor."""
     square = jnp.square(g)

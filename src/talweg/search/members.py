@@ -65,7 +65,7 @@ class Run:
         trainee = ModelTrainee(model, optimizer)
         program = trainee.train_program
         self.template = trainee.read_state()
-        self.training = Population(program.step, program.report, testing.stepwise, program.packed)
+        self.training = Population(program.step, program.report, testing.stepwise)
         self.testing = testing
 
     def train(self, members: list[Member], memory: int, label: str, progress: Progress) -> None:

@@ -24,7 +24,7 @@ from talweg.core.compilation import use_persistent_cache
 from talweg.core.memory import keep_memory
 from talweg.data import Chunk
 from talweg.training.state import TrainState
-from talweg.training.step import Packed, Step
+from talweg.training.step import Step
 
 # Steps whose logs one block can return; bounds the length of blocks that do.
 TRACED = 256
@@ -45,7 +45,6 @@ class Program:
             to be finite. Where they are not (a gradient was NaN, though the loss was not),
             the block is run again up to the last step that left them finite. For small
             states; a large one is given up to the block, and its step must watch.
-        packed: the same step over packed weights, which many steps in one call then are.
 
     Attributes:
         traces: how often each program was traced, by name: what must not grow.
@@ -57,15 +56,12 @@ class Program:
         report: Callable[[TrainState], dict[str, Any]],
         moving: Sequence[str] = TrainState._fields,
         keep: bool = False,
-        packed: Packed | None = None,
     ):
         use_persistent_cache()
         keep_memory()
         self.keep = keep
         # Traced once for all programs: inside another trace, `jit` repeats what it found.
         self.step = jax.jit(step, inline=True)
-        self.packed = packed
-        self._looped_step = self.step if packed is None else jax.jit(packed.step, inline=True)
         self.report = report
         self.moving = frozenset(moving)
         self.traces: dict[str, int] = {}
@@ -103,27 +99,23 @@ class Program:
         state = self.step(self.join(still, moved), gather(data, rows))
         return self.split(state)[1], self.report(state)
 
-    def _reported(self, state: TrainState) -> dict[str, Any]:
-        """What is told of the state inside a loop."""
-        return self.report(state if self.packed is None else self.packed.told(state))
-
     def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
-            return self.split(self._looped_step(self.join(still, moved), gather(data, order[i])))[1]
+            return self.split(self.step(self.join(still, moved), gather(data, order[i])))[1]
 
         moved = jax.lax.fori_loop(start, start + count, body, moved)
-        return moved, self._reported(self.join(still, moved))
+        return moved, self.report(self.join(still, moved))
 
     def _many_traced(
         self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
     ) -> Any:
-        shapes = jax.eval_shape(lambda moved: self._reported(self.join(still, moved)), moved)
+        shapes = jax.eval_shape(lambda moved: self.report(self.join(still, moved)), moved)
         empty = jax.tree.map(lambda a: jnp.zeros((TRACED, *a.shape), a.dtype), shapes)
 
         def body(i: Any, carry: Any) -> Any:
             moved, history = carry
-            state = self._looped_step(self.join(still, moved), gather(data, order[i]))
-            logs = self._reported(state)
+            state = self.step(self.join(still, moved), gather(data, order[i]))
+            logs = self.report(state)
             history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
             return self.split(state)[1], history
 
@@ -151,10 +143,7 @@ class Program:
         if self._slow_in_loops is None:
             looped = self._traced if passage.mode == "logs" else self._loop
             arguments = passage.loop_arguments(0, 1)
-            still, moved = self.split(state)
-            if self.packed is not None:
-                moved = self.packed.pack(moved)
-            self._slow_in_loops = slow_in_loops(looped.trace(still, moved, *arguments))
+            self._slow_in_loops = slow_in_loops(looped.trace(*self.split(state), *arguments))
         return self._slow_in_loops
 
 
@@ -225,12 +214,8 @@ class Passage:
             rows = jax.device_put(self.rows(start))
             moved, logs = program._single(still, moved, self._data, rows)
             return moved, [_on_host(logs)]
-        looped, packed = program._traced if self.mode == "logs" else program._loop, program.packed
-        if packed is not None:
-            moved = packed.pack(moved)
+        looped = program._traced if self.mode == "logs" else program._loop
         moved, logs = looped(still, moved, *self.loop_arguments(start, count))
-        if packed is not None:
-            moved = packed.unpack(moved)
         logs = _on_host(logs)
         if self.mode == "logs":
             return moved, [{name: h[i] for name, h in logs.items()} for i in range(count)]

@@ -20,7 +20,7 @@ from talweg.core.compilation import use_persistent_cache
 from talweg.core.memory import keep_memory
 from talweg.training.block import gather
 from talweg.training.state import TrainState
-from talweg.training.step import Packed, Step
+from talweg.training.step import Step
 
 
 class Population:
@@ -30,20 +30,13 @@ class Population:
         step: `(state, batch) -> state` of a single member, pure.
         report: `(state) -> {name: scalar}` of a single member.
         stepwise: whether every step is a call of its own, for steps that a loop slows down.
-        packed: the same step over packed weights, which loops then run.
 
     Attributes:
         traces: how often each program was traced, by name.
     """
 
-    def __init__(
-        self,
-        step: Step,
-        report: Callable[[TrainState], Any],
-        stepwise: bool = False,
-        packed: Packed | None = None,
-    ):
-        self.stepwise, self._packed = stepwise, packed
+    def __init__(self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False):
+        self.stepwise = stepwise
         use_persistent_cache()
         keep_memory()
         self.traces: dict[str, int] = {}
@@ -58,32 +51,27 @@ class Population:
 
         return counted
 
-    def _advance(
-        self, step: Step, state: TrainState, data: Any, rows: Any, active: Any
-    ) -> TrainState:
+    def _advance(self, state: TrainState, data: Any, rows: Any, active: Any) -> TrainState:
         """One step of every member; those that are not active stand still."""
 
         def member(state: TrainState, rows: Any, active: Any) -> TrainState:
-            moved = step(state, gather(data, rows))
+            moved = self._step(state, gather(data, rows))
             return jax.tree.map(lambda new, old: jnp.where(active, new, old), moved, state)
 
         return jax.vmap(member)(state, rows, active)
 
     def _one(self, state: TrainState, data: Any, rows: Any, active: Any) -> Any:
-        state = self._advance(self._step, state, data, rows, active)
+        state = self._advance(state, data, rows, active)
         return state, jax.vmap(self._report)(state)
 
     def _many(
         self, state: TrainState, data: Any, orders: Any, limits: Any, start: Any, count: Any
     ) -> Any:
-        step = self._step if self._packed is None else self._packed.step
-
         def body(i: Any, state: TrainState) -> TrainState:
-            return self._advance(step, state, data, orders[:, i], i < limits)
+            return self._advance(state, data, orders[:, i], i < limits)
 
         state = jax.lax.fori_loop(start, start + count, body, state)
-        told = state if self._packed is None else jax.vmap(self._packed.told)(state)
-        return state, jax.vmap(self._report)(told)
+        return state, jax.vmap(self._report)(state)
 
     def run(
         self, state: TrainState, data: Any, orders: Sequence[np.ndarray], batch_size: int,
@@ -112,8 +100,6 @@ class Population:
         looped = steps > 1 and not self.stepwise
         rows = jax.device_put(full) if looped else None
         start = 0
-        if looped and self._packed is not None:
-            state = self._packed.pack(state)
         while start < steps:
             count = block(steps - start) if looped else block(1)
             if looped:
@@ -123,8 +109,6 @@ class Population:
             jax.block_until_ready(state.first_bad)
             start += count
             done(count)
-        if looped and self._packed is not None:
-            state = self._packed.unpack(state)
         for tail, active in _tails(orders, limits * batch_size):
             block(1)
             state, logs = self._take_step(state, data, tail, active)

@@ -8,14 +8,12 @@ A step whose loss is not finite leaves the state as it was and is remembered in
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
 
-from talweg.optimizers import Optimizer
-from talweg.optimizers.packing import Layout, Packing
 from talweg.optimizers.transforms import all_finite
 from talweg.training.state import NEVER, TrainState
 
@@ -37,50 +35,6 @@ class Task:
     objective: Callable[..., tuple[Any, tuple[Any, Any]]]
     update: Callable[[Any, Any, Any, Any], tuple[Any, Any]]
     scale: Callable[[Any, Any], Any] = lambda loss, state: loss
-
-
-class Packed(NamedTuple):
-    """A step over packed weights and metrics, for programs of many steps.
-
-    Attributes:
-        step: what `make_step` makes of the packed task.
-        weights: how weights, and what the optimizer keeps for them, are packed.
-        metrics: how the metrics' sums are.
-    """
-
-    step: Step
-    weights: Packing
-    metrics: Layout
-
-    def pack(self, state: TrainState) -> TrainState:
-        """The state as the step takes it."""
-        params, optimizer = self.weights.pack(state.params, state.optimizer)
-        metrics = jax.device_put(self.metrics.join(state.metrics))
-        return state._replace(params=params, optimizer=optimizer, metrics=metrics)
-
-    def unpack(self, state: TrainState) -> TrainState:
-        """The state as everybody else knows it."""
-        params, optimizer = self.weights.unpack(state.params, state.optimizer)
-        metrics = jax.device_put(self.metrics.split(state.metrics))
-        return state._replace(params=params, optimizer=optimizer, metrics=metrics)
-
-    def told(self, state: TrainState) -> TrainState:
-        """The state as reports know it, which look at metrics and rates: pure."""
-        return state._replace(metrics=self.metrics.split(state.metrics, jnp))
-
-
-def packed_task(task: Task, packing: Packing, sums: Layout, optimizer: Optimizer) -> Task:
-    """The same task over packed weights and metrics: one update for each of their arrays."""
-
-    def objective(params: Any, fixed: Any, metrics: Any, *rest: Any) -> Any:
-        metrics = sums.split(metrics, jnp)
-        loss, (fixed, metrics) = task.objective(packing.spread(params), fixed, metrics, *rest)
-        return loss, (fixed, sums.join(metrics, jnp))
-
-    def update(grads: Any, state: Any, params: Any, again: Any) -> Any:
-        return optimizer.update_leaves(grads, state, params, packing.tensors, again)
-
-    return replace(task, objective=objective, update=update)
 
 
 def task_of(
