@@ -320,7 +320,7 @@ def test_impossible_batch_sizes_are_refused(size: Any) -> None:
         {"validation_split": 1.0},
         {"validation_split": -0.1},
         {"validation_freq": 0, "validation_split": 0.2},
-        {"validation_data": (X,)},
+        {"validation_data": (X, Y, None, None)},
         {"shuffle": "yes"},
         {"verbose": 7},
     ],
@@ -328,6 +328,14 @@ def test_impossible_batch_sizes_are_refused(size: Any) -> None:
 )
 def test_impossible_arguments_of_fit_are_refused(arguments: dict[str, Any]) -> None:
     refused("must be", X, Y, **arguments)
+
+
+def test_data_without_targets_is_refused_before_training_where_a_loss_needs_them() -> None:
+    refused("no y came", X, Y, validation_data=(X,))
+    made = model("mse")
+    made.fit(X, Y, verbose=0)
+    with pytest.raises(ValueError, match="no y came"):
+        made.evaluate(X, verbose=0)
 
 
 def test_a_split_must_leave_rows_on_both_sides() -> None:

@@ -282,6 +282,29 @@ def test_a_step_of_ones_own_takes_the_place_of_a_known_rule():
         Twice(0.1).apply([a.value], [a])
 
 
+@pytest.mark.parametrize("base", [optimizers.Muon, optimizers.LBFGS])
+def test_a_step_that_would_never_be_called_is_refused(base):
+    class Own(base):
+        def update_step(self, gradient, variable, learning_rate):
+            self.assign_sub(variable, learning_rate * gradient)
+
+    with pytest.raises(NotImplementedError, match=rf"{base.__name__} does not call"):
+        Own(0.1).build([Variable([1.0, 2.0])])
+
+
+def test_a_step_of_ones_own_among_gradients_of_ones_own():
+    class Halved(optimizers.Optimizer):
+        def update_step(self, gradient, variable, learning_rate):
+            self.assign_sub(variable, learning_rate * gradient)
+
+        def apply_rule(self, grads, *rest):
+            return super().apply_rule([g / 2 for g in grads], *rest)
+
+    a = Variable([1.0, 2.0])
+    Halved(0.5).apply([ops.convert_to_tensor([4.0, 8.0])], [a])
+    np.testing.assert_allclose(a.numpy(), [0.0, 0.0])
+
+
 def test_population_over_hyperparameters_of_the_start():
     optimizer = optimizers.Adagrad(0.1)
     params = [jnp.ones(3)]

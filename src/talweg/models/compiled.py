@@ -22,6 +22,9 @@ from talweg.models.structures import path_names
 from talweg.models.trainee import ModelTrainee
 from talweg.ops.keras_tensor import KerasTensor
 
+# Who overrides one of these may need no targets.
+_OWN_LOSS = ("compute_loss", "train_step", "test_step")
+
 
 class CompiledModel(Steps):
     """A layer that knows an optimizer, losses and metrics; the base of `Model`."""
@@ -248,6 +251,8 @@ class CompiledModel(Steps):
             self.objectives.build(example.y, outputs, *self._output_names(outputs), own_loss)
             if own_loss and self.loss is not None:
                 self._show_loss(example)
+        elif outputs is not None and not any(overrides(self, own) for own in _OWN_LOSS):
+            self.objectives.placed.targets_for(example.y)
         data_checks.check_objectives(self, example, outputs)
         self._prepared[signature] = outputs
         return outputs

@@ -210,6 +210,22 @@ class PlacedLosses:
         """The positions of the outputs that have a loss."""
         return sorted({i for place in self.places for i in place.outputs})
 
+    def targets_for(self, y: Any) -> list[Any]:
+        """The target of each output; None where no loss asks for one.
+
+        Raises:
+            ValueError: an output with a loss has none.
+        """
+        targets = targets_of(y, self.names, self.outputs) if self.places else []
+        lacking = [self.names[i] for i in self.outputs if targets[i] is None]
+        if lacking and y is None:
+            raise ValueError(
+                "The model was compiled with a loss, but no y came. Pass y, or batches (x, y)."
+            )
+        if lacking:
+            raise ValueError(f"y lacks targets for output {lacking[0]!r}, which has a loss.")
+        return targets
+
     def build(self, y: Any, outputs: Any, names: Sequence[str], named: bool) -> None:
         """Find places, and losses by name.
 
@@ -226,14 +242,7 @@ class PlacedLosses:
         leaves, structure = jax.tree.flatten(outputs)
         positions = jax.tree.unflatten(structure, list(range(len(leaves))))
         self.places = all_places(self.given, self.given_weights, positions, self.names)
-        targets = targets_of(y, self.names, self.outputs) if self.places else []
-        lacking = [self.names[i] for i in self.outputs if targets[i] is None]
-        if lacking and y is None:
-            raise ValueError(
-                "The model was compiled with a loss, but no y came. Pass y, or batches (x, y)."
-            )
-        if lacking:
-            raise ValueError(f"y lacks targets for output {lacking[0]!r}, which has a loss.")
+        targets = self.targets_for(y)
         firsts = [place.outputs[0] for place in self.places]
         self.losses = [
             _resolve(place.given, targets[i], leaves[i])

@@ -80,11 +80,13 @@ class Optimizer(UpdateSteps):
 
         Raises:
             ValueError: built before on other variables.
+            NotImplementedError: an `update_step` that would never be called.
         """
         variables = list(var_list)
         if self._state is not None:
             self._check_known(variables)
             return
+        self.check_update_step()
         self._trainable_variables = variables
         self._switched_off = frozenset(
             name for name, value in self.hypers.items() if value.off_at_zero and not self.uses(name)

@@ -51,6 +51,20 @@ class UpdateSteps(Functional):
         """Whether it is written in Keras's style: it then works on built variables only."""
         return type(self).update_step is not UpdateSteps.update_step
 
+    def check_update_step(self) -> None:
+        """Refuse an `update_step` that the step of the class below it would never call."""
+        if not self.has_update_step:
+            return
+        for method in ("apply_rule", "update_leaves"):
+            owner = next(c for c in type(self).__mro__ if method in vars(c))
+            own_code = not owner.__module__.startswith("talweg.")
+            if not own_code and owner not in (UpdateSteps, Functional):
+                raise NotImplementedError(
+                    f"{type(self).__name__} defines update_step, which the step of "
+                    f"{owner.__name__} does not call: it works on all tensors at once. Derive "
+                    "from Optimizer to write a step of your own, or override apply_rule."
+                )
+
     @property
     def by_tensor(self) -> bool:
         return not self.has_update_step and type(self).apply_rule is UpdateSteps.apply_rule
