@@ -112,14 +112,14 @@ def test_a_failed_run_keeps_the_old_record_and_is_told(monkeypatch, tmp_path, ca
 
 
 def test_digits_are_told_apart_better_than_by_mean_pictures(run, tmp_path):
-    scores = run("digits", "--rows", "1500", "--epochs", "8", "--rate", "3e-3")
+    scores = run("digits", "--rows", "1500", "--epochs", "4", "--rate", "3e-3")
     assert scores["accuracy"] > scores["baseline"] + 0.04
     assert scores["log_loss"] < 0.5
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_xray_ranks_the_ill_above_the_healthy(run, tmp_path):
-    scores = run("xray", "--rows", "384", "--epochs", "6")
+    scores = run("xray", "--rows", "256", "--epochs", "4")
     assert scores["auc"] > 0.8
     assert scores["baseline"] > 0.6
     assert scores["sensitivity"] + scores["specificity"] > 1.3

@@ -62,10 +62,8 @@ QUICK = (
     "keras2_optimizers",
     "one_cycle",
     "own_layers",
-    "own_optimizer",
     "siamese",
     "tokenizer_embeddings",
-    "vector_quantizer",
     "windows_tf_data",
 )
 

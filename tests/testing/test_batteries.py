@@ -119,7 +119,6 @@ OPTIMIZERS_BY_NAME = {n: maker(c) for n, c in exported(optimizers, Optimizer).it
 # laws over one of each kind, and over the others those that need no compiling to speak of.
 KINDS = ("SGD", "Adam", "ByPath", "Lookahead", "skeleton", "update_step")
 QUICK = {
-    "zero_rate_moves_nothing",
     "config_makes_an_equal_optimizer",
     "every_invalid_value_is_refused",
     "unknown_arguments_are_refused",
