@@ -19,6 +19,9 @@ import jax
 # files, which takes a tenth of a second for the 30,000 that a gigabyte of small ones are.
 _LIMIT = 1 << 28
 
+# Options of `jax.jit` for what runs once: without the passes that cost most of the compiling.
+QUICKLY = {"xla_backend_optimization_level": 0}
+
 _leaves_here: ContextVar[bool] = ContextVar("talweg_leaves_here", default=False)
 
 

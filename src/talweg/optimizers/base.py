@@ -20,6 +20,7 @@ import jax
 import jax.numpy as jnp
 
 from talweg.core import errors
+from talweg.core.compilation import QUICKLY
 from talweg.core.variables import Variable, lend
 from talweg.optimizers.state import Objective, OptimizerState, Tensor
 from talweg.optimizers.update_steps import UpdateSteps
@@ -93,13 +94,12 @@ class Optimizer(UpdateSteps):
         )
         # Compiled as one: eagerly, every shape of a slot would be a program of its own.
         values = [variable.value for variable in variables]
-        quickly = {"xla_backend_optimization_level": 0}
 
         def start_of(params: Any, hyper: Any) -> OptimizerState:
             # Those inside make their own: none of it is computed here.
             return self.init_leaves(params, self.tensors, hyper)._replace(inner=())
 
-        start = jax.jit(start_of, compiler_options=quickly)(values, self.hyper_state())
+        start = jax.jit(start_of, compiler_options=QUICKLY)(values, self.hyper_state())
         paths = [variable.path.replace("/", "_") for variable in variables]
         self._state = OptimizerState(
             iterations=self._iterations,

@@ -9,6 +9,7 @@ import jax
 import numpy as np
 
 from talweg.core import random
+from talweg.core.compilation import QUICKLY
 from talweg.data.batches import Sample
 from talweg.models import Model
 from talweg.models.trainee import ModelTrainee
@@ -130,13 +131,10 @@ class Run:
         def start(params: Any, hyper: Any) -> OptimizerState:
             return self.optimizer.init_leaves(params, tensors, hyper)
 
-        # Compiled as one, and quickly: it runs once.
-        quickly = {"xla_backend_optimization_level": 0}
-        optimizer = jax.jit(jax.vmap(start), compiler_options=quickly)(params, hyper)
         return self.template._replace(
             params=params,
             fixed=_stacked([model.non_trainable_variables for model in models]),
-            optimizer=optimizer,
+            optimizer=jax.jit(jax.vmap(start), compiler_options=QUICKLY)(params, hyper),
             metrics=[repeated(m, len(members)) for m in self.template.metrics],
             first_bad=repeated(np.int32(NEVER), len(members)),
         )

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from talweg.core.compilation import QUICKLY
 from talweg.core.variables import Variable
 from talweg.optimizers import Optimizer
 from talweg.optimizers.composed import Composed
@@ -20,7 +21,7 @@ SHAPES: tuple[tuple[int, ...], ...] = ((), (3,), (3, 4), (2, 2, 3, 2))
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """`jax.jit` for what runs a few times: without the passes that cost most of the compiling."""
-    return jax.jit(function, compiler_options={"xla_backend_optimization_level": 0})
+    return jax.jit(function, compiler_options=QUICKLY)
 
 
 def parameters() -> list[np.ndarray]:
