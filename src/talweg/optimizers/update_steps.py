@@ -21,15 +21,15 @@ from typing import Any
 from talweg import initializers
 from talweg.core import names
 from talweg.core.variables import Variable, lend
+from talweg.optimizers.cells import Cells
 from talweg.optimizers.functional import Functional
 from talweg.optimizers.state import OptimizerState, Tensor
 
 
-class UpdateSteps(Functional):
+class UpdateSteps(Cells):
     """What subclasses in Keras's style call, and the step that calls them."""
 
     def __init__(self, *args: Any, **kwargs: Any):
-        self._trainable_variables: list[Variable] = []
         self._extra_variables: list[Variable] = []
         super().__init__(*args, **kwargs)
 
@@ -120,11 +120,30 @@ class UpdateSteps(Functional):
         """Subtract from a variable."""
         variable.assign_sub(value)
 
+    def build(self, var_list: Sequence[Variable]) -> None:
+        """Make the state for `var_list`; a second call is a no-op.
+
+        Raises:
+            ValueError: built before on other variables.
+            NotImplementedError: an `update_step` that would never be called.
+        """
+        if not self.built:
+            self.check_update_step()
+        super().build(var_list)
+
+    @property
+    def state(self) -> OptimizerState:
+        """The state as variables, in the shape of the pure state."""
+        state = super().state
+        if self._extra_variables:
+            state = state._replace(shared=tuple(self._extra_variables))
+        return state
+
     def init_leaves(
         self, params: Sequence[Any], tensors: Sequence[Tensor], hyper: dict[str, Any] | None = None
     ) -> OptimizerState:
         state = super().init_leaves(params, tensors, hyper)
-        if self.has_update_step:
+        if self.has_update_step and self.built:
             state = state._replace(shared=tuple(v.value for v in self._extra_variables))
         return state
 
