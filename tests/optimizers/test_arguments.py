@@ -12,7 +12,7 @@ import pytest
 
 import talweg
 from optimizers.listed_rates import LISTED
-from talweg import backend, ops, optimizers
+from talweg import backend, optimizers
 from talweg.core.serialization import register_keras_serializable
 from talweg.core.variables import Variable
 from talweg.optimizers import SGD, Adam, schedules
@@ -260,49 +260,6 @@ def test_errors_of_the_faces():
         optimizer.set_weights([np.ones(2)])
     with pytest.raises(ValueError, match=r"exclude_from_weight_decay\(\) before"):
         optimizer.exclude_from_weight_decay(var_names=["bias"])
-    with pytest.raises(NotImplementedError, match="update_step"):
-        optimizers.Optimizer(0.1).update_step(a.value, a, 0.1)
-
-
-def test_a_step_of_ones_own_takes_the_place_of_a_known_rule():
-    class Signs(optimizers.SGD):
-        def update_step(self, gradient, variable, learning_rate):
-            self.assign_sub(variable, learning_rate * ops.sign(gradient))
-
-    class Twice(optimizers.Adam):
-        def update_step(self, gradient, variable, learning_rate):
-            super().update_step(2 * gradient, variable, learning_rate)
-
-    a = Variable([1.0, 2.0])
-    signs = Signs(0.1, momentum=0.9)
-    for _ in range(2):
-        signs.apply([ops.convert_to_tensor([3.0, -1.0])], [a])
-    np.testing.assert_allclose(a.numpy(), [0.8, 2.2], rtol=1e-6)
-    with pytest.raises(NotImplementedError, match=r"Twice.update_step calls super\(\).update_step"):
-        Twice(0.1).apply([a.value], [a])
-
-
-@pytest.mark.parametrize("base", [optimizers.Muon, optimizers.LBFGS])
-def test_a_step_that_would_never_be_called_is_refused(base):
-    class Own(base):
-        def update_step(self, gradient, variable, learning_rate):
-            self.assign_sub(variable, learning_rate * gradient)
-
-    with pytest.raises(NotImplementedError, match=rf"{base.__name__} does not call"):
-        Own(0.1).build([Variable([1.0, 2.0])])
-
-
-def test_a_step_of_ones_own_among_gradients_of_ones_own():
-    class Halved(optimizers.Optimizer):
-        def update_step(self, gradient, variable, learning_rate):
-            self.assign_sub(variable, learning_rate * gradient)
-
-        def apply_rule(self, grads, *rest):
-            return super().apply_rule([g / 2 for g in grads], *rest)
-
-    a = Variable([1.0, 2.0])
-    Halved(0.5).apply([ops.convert_to_tensor([4.0, 8.0])], [a])
-    np.testing.assert_allclose(a.numpy(), [0.0, 0.0])
 
 
 def test_population_over_hyperparameters_of_the_start():

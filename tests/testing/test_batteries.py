@@ -58,12 +58,21 @@ class Signed(Optimizer):
         return {**super().get_config(), "beta": self.beta}
 
 
+class Noisy(optimizers.Nadam):
+    """An `update_step` over the rule of a known optimizer."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        noise = 0.1 * ops.sin(ops.cast(self.iterations, gradient.dtype) + variable)
+        super().update_step(gradient + noise, variable, 0.5 * learning_rate)
+
+
 STRUCTURES = {
     "SGD-nesterov": partial(optimizers.SGD, momentum=0.9, nesterov=True),
     "RMSprop-centered": partial(optimizers.RMSprop, centered=True, momentum=0.5),
     "Adam-amsgrad": partial(optimizers.Adam, amsgrad=True),
     "skeleton": skeleton("optimizer", "Signum"),
     "update_step": Signed,
+    "update_step-Nadam": Noisy,
 }
 
 

@@ -82,8 +82,7 @@ class Cautious(Wrapper):
                     "Cautious", "inner_optimizer", "one that is evaluated where it trains",
                     optimizer, "Its two points would no longer belong together.",
                 )  # fmt: skip
-            own = type(optimizer).apply_rule is not Optimizer.apply_rule
-            if own or optimizer.has_update_step:
+            if not optimizer.by_tensor:
                 optimizer.apply_rule = CautiousStep(optimizer)
             elif not isinstance(optimizer.rule, CautiousRule):
                 vars(optimizer)["rule"] = CautiousRule(optimizer.rule)

@@ -76,6 +76,18 @@ class Functional(Hyperparameters):
         """The shared state of step `t`; its fields are given to the rule in `h`."""
         return shared
 
+    def rules(
+        self, grads: Sequence[Any], params: Sequence[Any], slots: Sequence[Any],
+        own: Sequence[Any], t: Any,
+    ) -> list[tuple[Any, Any]]:  # fmt: skip
+        """`rule` of several tensors, each with hyperparameters of its own.
+
+        Methods that are quicker with tensors of one shape together override this; what becomes
+        of a tensor must not depend on the others.
+        """
+        rows = zip(grads, params, slots, own, strict=True)
+        return [self.rule(g, p, s, h, t.astype(p.dtype)) for g, p, s, h in rows]
+
     def decay_of(self, p: Any, name: str, values: dict[str, Any]) -> Any:
         """The weight decay of a tensor, out of the hyperparameters; None for none."""
         return values.get("weight_decay")
@@ -112,14 +124,13 @@ class Functional(Hyperparameters):
         shared = self.advance(shared, h, t)
 
         def moved(members: Sequence[int], params: Sequence[Any], slots: Sequence[Any]) -> Any:
-            new: list[Any] = []
-            kept: list[Any] = []
-            for i, p, s in zip(members, params, slots, strict=True):
-                own = _of_tensor(h, shared, p.dtype, h.names[i], h.rates[i])
-                update, slot = self.rule(grads[i], p, s, own, t.astype(p.dtype))
-                new.append(p + update)
-                kept.append(slot)
-            return new, kept
+            own = [
+                of_tensor(h, shared, p.dtype, h.names[i], h.rates[i])
+                for i, p in zip(members, params, strict=True)
+            ]
+            steps = self.rules([grads[i] for i in members], params, slots, own, t)
+            new = [p + update for p, (update, _) in zip(params, steps, strict=True)]
+            return new, [slot for _, slot in steps]
 
         everything = list(range(len(params)))
         if not any(f is not None for f in h.frozen):
@@ -287,14 +298,19 @@ class Functional(Hyperparameters):
         moved: list[Any] = []
         for p, s, tensor in zip(map(jnp.asarray, params), state.slots, tensors, strict=True):
             dtype = wide(p).dtype
-            own = _of_tensor(h, state.shared, dtype, tensor.name, h.learning_rate)
+            own = of_tensor(h, state.shared, dtype, tensor.name, h.learning_rate)
             moved.append(way(wide(p), s, own).astype(p.dtype))
         return moved
 
     @property
     def by_tensor(self) -> bool:
         """Whether nothing but `rule` makes the step: it sees one tensor at a time."""
-        return type(self).apply_rule is Functional.apply_rule
+        own = type(self)
+        return own.apply_rule is Functional.apply_rule and own.rules is Functional.rules
+
+    def number_of_step(self, iterations: Any) -> Any:
+        """The number of the step that so many gradients came before, from 1, a float32."""
+        return (iterations // (self.gradient_accumulation_steps or 1) + 1).astype(jnp.float32)
 
     # -- the parts of a step ---------------------------------------------------------
 
@@ -304,7 +320,7 @@ class Functional(Hyperparameters):
     ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
         """Clip, decay and apply the rule to the tensors that have a gradient."""
         rate, values = self.rate_at(state), self.values_at(state)
-        t = (state.iterations // (self.gradient_accumulation_steps or 1) + 1).astype(jnp.float32)
+        t = self.number_of_step(state.iterations)
         before = [wide(params[i]) for i in present]
         factors = [tensors[i].factors for i in present]
         frozen = [None if f is None or f.frozen is False else f.frozen for f in factors]
@@ -418,9 +434,7 @@ def _held(frozen: Any, old: Any, new: Any) -> Any:
     return jax.tree.map(lambda o, n: jnp.where(frozen, o, n), old, new)
 
 
-def _of_tensor(
-    h: SimpleNamespace, shared: Any, dtype: Any, name: str, rate: Any
-) -> SimpleNamespace:
+def of_tensor(h: SimpleNamespace, shared: Any, dtype: Any, name: str, rate: Any) -> SimpleNamespace:
     """Hyperparameters and shared values as scalars of one tensor's own type."""
     fields = {**vars(h), **(shared._asdict() if shared != () else {})}
     own = {

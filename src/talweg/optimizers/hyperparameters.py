@@ -20,6 +20,7 @@ from jax.core import Tracer
 
 from talweg.core import errors, names
 from talweg.core.hyperparameters import Declared, Hyper, hyper, static
+from talweg.core.loans import current_loan
 from talweg.core.serialization import (
     custom_object_scope,
     deserialize_keras_object,
@@ -261,8 +262,11 @@ class Hyperparameters(Declared):
             ) from None  # fmt: skip
 
     def _ask_callable(self) -> None:
-        if self._rate_callable is not None:
-            self._cells["learning_rate"].assign(self._rate_callable())
+        cell, loan = self._cells.get("learning_rate"), current_loan.get()
+        if self._rate_callable is None or cell is None:
+            return
+        if loan is None or loan.reader(cell) is None:  # else what it said before this step stands
+            cell.assign(self._rate_callable())
 
     def _warn_of_zero(self, number: float) -> None:
         if number == 0 and not self._warned_of_zero:

@@ -15,7 +15,6 @@ of Liu et al., arXiv:2502.16982: a step as long as one of AdamW, at AdamW's rate
 import math
 import re
 from collections.abc import Sequence
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import jax
@@ -156,32 +155,31 @@ class Muon(Optimizer):
     def decay_of(self, p: jax.Array, name: str, values: dict[str, Any]) -> Any:
         return values.get("adam_weight_decay" if self.steps_by_adam(p, name) else "weight_decay")
 
-    def apply_rule(
+    def rules(
         self, grads: Sequence[Any], params: Sequence[Any], slots: Sequence[Any],
-        shared: Any, h: Any, t: Any,
-    ) -> tuple[list[Any], list[Any], Any]:  # fmt: skip
+        own: Sequence[Any], t: Any,
+    ) -> list[tuple[Any, Any]]:  # fmt: skip
         """Adam's rule, and Muon's for the matrices, those of one shape together."""
         mine = [i for i, s in enumerate(slots) if s.velocity is None]
-        rest = [i for i, s in enumerate(slots) if s.velocity is not None]
-        new, kept = list(params), list(slots)
-        columns = (grads, params, slots, h.names, h.rates)
-        g, p, s, names, rates = ([column[i] for i in rest] for column in columns)
-        part = SimpleNamespace(**{**vars(h), "names": names, "rates": rates})
-        moved, held, shared = super().apply_rule(g, p, s, shared, part, t)
-        for i, q, slot in zip(rest, moved, held, strict=True):
-            new[i], kept[i] = q, slot
+        steps: list[Any] = [
+            None if s.velocity is None else self.rule(g, p, s, h, t.astype(p.dtype))
+            for g, p, s, h in zip(grads, params, slots, own, strict=True)
+        ]
+        moments = {i: own[i].momentum * slots[i].momentum + grads[i] for i in mine}
         directions: list[Any] = []
-        for i in mine:
-            m = h.momentum * slots[i].momentum + grads[i]
-            d = grads[i] + h.momentum * m if h.nesterov else m
+        for i, m in moments.items():
+            d = grads[i] + own[i].momentum * m if self.nesterov else m
             directions.append(d.T if d.shape[0] > d.shape[1] else d)
-            kept[i] = Slots(m, None)
-        coefficients = (h.muon_a, h.muon_b, h.muon_c)
-        orthogonal = by_shape(lambda x: newton_schulz(x, coefficients, h.ns_steps), directions)
-        for i, x in zip(mine, orthogonal, strict=True):
-            rows, columns_ = params[i].shape
-            length = h.rates[i]
+
+        def iterated(x: jax.Array) -> jax.Array:
+            h = own[mine[0]]
+            coefficients = [c.astype(x.dtype) for c in (h.muon_a, h.muon_b, h.muon_c)]
+            return newton_schulz(x, coefficients, self.ns_steps)
+
+        for i, x in zip(mine, by_shape(iterated, directions), strict=True):
+            rows, columns = params[i].shape
+            length = own[i].learning_rate
             if self.rms_rate is not None:
-                length = length * h.rms_rate * math.sqrt(max(rows, columns_))
-            new[i] = params[i] - length * (x.T if rows > columns_ else x)
-        return new, kept, shared
+                length = length * own[i].rms_rate * math.sqrt(max(rows, columns))
+            steps[i] = -length * (x.T if rows > columns else x), Slots(moments[i], None)
+        return steps

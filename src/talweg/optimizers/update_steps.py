@@ -12,18 +12,35 @@
             self.assign(m, 0.9 * m + gradient)
             self.assign_sub(variable, learning_rate * ops.sign(m))
 
-The engine stays pure: while a step is traced, its arrays stand in for the variables.
+In a subclass of a known optimizer `super().update_step` steps that one variable by its rule:
+
+    class Doubled(Adam):
+        def update_step(self, gradient, variable, learning_rate):
+            super().update_step(2 * gradient, variable, learning_rate)
+
+The engine stays pure: while a step is traced, its arrays stand in for the variables, the count
+of iterations and the hyperparameters among them.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
 
 from talweg import initializers
 from talweg.core import names
 from talweg.core.variables import Variable, lend
 from talweg.optimizers.cells import Cells
-from talweg.optimizers.functional import Functional
-from talweg.optimizers.state import OptimizerState, Tensor
+from talweg.optimizers.functional import Functional, of_tensor
+from talweg.optimizers.state import Objective, OptimizerState, Tensor, wide
+
+
+class Extended(NamedTuple):
+    """What an optimizer shares among its tensors, and the variables that a subclass made."""
+
+    own: Any
+    extra: tuple[Any, ...]
 
 
 class UpdateSteps(Cells):
@@ -34,17 +51,47 @@ class UpdateSteps(Cells):
         super().__init__(*args, **kwargs)
 
     def update_step(self, gradient: Any, variable: Variable, learning_rate: Any) -> None:
-        """For subclasses in Keras's style: assign the new value of one variable."""
-        if self.has_update_step:
+        """Step one variable, and its slots, by the optimizer's rule.
+
+        Subclasses in Keras's style override it: they assign the variable's new value, or call
+        this one with what they made of the gradient or the rate.
+
+        Args:
+            gradient: of the variable's shape.
+            variable: one of those of `build`.
+            learning_rate: a scalar.
+
+        Raises:
+            NotImplementedError: the optimizer has no rule for one tensor.
+            RuntimeError: it is not built.
+            ValueError: it was built on other variables.
+
+        >>> from talweg.optimizers import SGD
+        >>> weight = Variable([1.0, 2.0])
+        >>> optimizer = SGD(0.1)
+        >>> optimizer.build([weight])
+        >>> optimizer.update_step([1.0, 1.0], weight, 0.5)
+        >>> weight.numpy()
+        array([0.5, 1.5], dtype=float32)
+        """
+        if not hasattr(type(self), "rule"):
             raise NotImplementedError(
-                f"{type(self).__name__}.update_step calls super().update_step, but talweg's own "
-                "optimizers are written as a `rule`. Write the whole step with variables of your "
-                "own, or override `rule` (see docs/skeletons/optimizer.py)."
+                f"{type(self).__name__} has no rule that steps one variable. Give it a `rule` "
+                "(see docs/skeletons/optimizer.py), or write the whole of `update_step(gradient, "
+                "variable, learning_rate)` without super().update_step."
             )
-        raise NotImplementedError(
-            f"{type(self).__name__} needs a `rule` (see docs/skeletons/optimizer.py) or an "
-            "`update_step(gradient, variable, learning_rate)` as in Keras."
-        )
+        cells = super().state
+        slots = cells.slots[self._get_variable_index(variable)]
+        s, shared, count = jax.tree.map(lambda v: v.value, (slots, cells.shared, cells.iterations))
+        values = {**self.hyper_state(), **self.scheduled.at(count)}
+        h = self._namespace(values, values["learning_rate"] * values["rate_multiplier"])
+        t, p = self.number_of_step(count), wide(variable.value)
+        shared, rate = self.advance(shared, h, t), jnp.asarray(learning_rate, jnp.float32)
+        own = of_tensor(h, shared, p.dtype, variable.path, rate)
+        [(update, after)] = self.rules([jnp.asarray(gradient, p.dtype)], [p], [s], [own], t)
+        variable.assign(p + update)
+        for cell, value in zip(jax.tree.leaves(slots), jax.tree.leaves(after), strict=True):
+            cell.assign(value)
 
     @property
     def has_update_step(self) -> bool:
@@ -67,7 +114,9 @@ class UpdateSteps(Cells):
 
     @property
     def by_tensor(self) -> bool:
-        return not self.has_update_step and type(self).apply_rule is UpdateSteps.apply_rule
+        own = type(self)
+        by_rule = own.apply_rule is UpdateSteps.apply_rule and own.rules is UpdateSteps.rules
+        return by_rule and not self.has_update_step
 
     def add_variable(
         self, shape: Sequence[int], initializer: Any = "zeros", dtype: Any = None,
@@ -106,6 +155,7 @@ class UpdateSteps(Cells):
         return tuple(list(column) for column in zip(*rows, strict=True))
 
     def _get_variable_index(self, variable: Variable) -> int:
+        self._check_known([variable])
         return next(i for i, known in enumerate(self._trainable_variables) if known is variable)
 
     def assign(self, variable: Variable, value: Any) -> None:
@@ -135,17 +185,38 @@ class UpdateSteps(Cells):
     def state(self) -> OptimizerState:
         """The state as variables, in the shape of the pure state."""
         state = super().state
-        if self._extra_variables:
-            state = state._replace(shared=tuple(self._extra_variables))
-        return state
+        return state._replace(shared=self._extended(state.shared, self._extra_variables))
+
+    def _extended(self, shared: Any, extra: Sequence[Any]) -> Any:
+        return Extended(shared, tuple(extra)) if self.has_update_step else shared
 
     def init_leaves(
         self, params: Sequence[Any], tensors: Sequence[Tensor], hyper: dict[str, Any] | None = None
     ) -> OptimizerState:
         state = super().init_leaves(params, tensors, hyper)
-        if self.has_update_step and self.built:
-            state = state._replace(shared=tuple(v.value for v in self._extra_variables))
-        return state
+        if not self.built:  # what a subclass makes is made then
+            return state
+        extra = [v.value for v in self._extra_variables]
+        return state._replace(shared=self._extended(state.shared, extra))
+
+    def update_leaves(
+        self, gradients: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        tensors: Sequence[Tensor], objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
+        """`update` over lists; what an `update_step` reads is that of the state."""
+        if not self.has_update_step:
+            return super().update_leaves(gradients, state, params, tensors, objective)
+        cells = {name: cell for name, cell in self._cells.items() if name in state.hyper}
+        read = [*jax.tree.leaves(self.state._replace(hyper={})), *cells.values()]
+        values = jax.tree.leaves(state._replace(hyper={}))
+        with lend(read, [*values, *(state.hyper[name] for name in cells)]) as loan:
+            result = super().update_leaves(gradients, state, params, tensors, objective)
+        for written in loan.written.values():
+            raise NotImplementedError(
+                f"{type(self).__name__}.update_step assigns {written.path!r}, which a step only "
+                "reads. Set it between steps, or keep a number of your own by add_variable()."
+            )
+        return result
 
     def apply_rule(
         self, grads: Sequence[Any], params: Sequence[Any], slots: Sequence[Any],
@@ -154,9 +225,12 @@ class UpdateSteps(Cells):
         """Apply the rule, or the user's `update_step`, to every tensor."""
         if not self.has_update_step:
             return super().apply_rule(grads, params, slots, shared, h, t)
+        state = self.state
         variables = [self._trainable_variables[i] for i in h.positions]
-        with lend([*variables, *self._extra_variables], [*params, *shared]) as loan:
-            for gradient, variable in zip(grads, variables, strict=True):
-                self.update_step(gradient, variable, h.learning_rate)
-            moved, kept = loan.values(variables), tuple(loan.values(self._extra_variables))
-        return moved, list(slots), kept
+        cells = (variables, [state.slots[i] for i in h.positions], state.shared)
+        leaves, tree = jax.tree.flatten(cells)
+        with lend(leaves, jax.tree.leaves((list(params), list(slots), shared))) as loan:
+            for gradient, variable, rate in zip(grads, variables, h.rates, strict=True):
+                self.update_step(gradient, variable, rate)
+            moved, kept, (_, extra) = tree.unflatten(loan.values(leaves))
+        return moved, kept, Extended(self.advance(shared.own, h, t), extra)
