@@ -6,7 +6,9 @@
 The program changes nothing, and the training step is the same with and without it. How
 often it runs follows from what it costs: with a share of 0.01, the training runs a hundred
 times as long between two looks as a look takes. The first look, which compiles, comes only
-after a second of training, the next a second later: a short run is not held up by them.
+after a second of training, the next a second later: a short run is not held up by them. That
+second begins behind the first block, whose compiling is no training and takes as long as it
+likes on a busy machine.
 """
 
 import math
@@ -71,16 +73,19 @@ class Probe:
 
     def __init__(self, run: Callable[[Any, Any], tuple[Any, Any]] | None, share: float):
         self._run, self._share = run, share
-        self._begun = time.perf_counter()
+        self._begun = 0.0
         self._settling = 0.0 if math.isinf(share) else SETTLED
-        self._due = self._begun + self._settling
+        self._due: float | None = None
         self._compiled = False
 
     def __call__(self, passage: Passage) -> tuple[float, Any] | None:
         """Loss and values at the last full batch, on the host; None while it is not due."""
-        if self._run is None or time.perf_counter() < self._due:
+        now = time.perf_counter()
+        if self._due is None:
+            self._due = now + self._settling
+        if self._run is None or now < self._due:
             return None
-        self._begun = time.perf_counter()
+        self._begun = now
         try:
             loss, values = jax.device_get(self._run(passage.chunk.data, passage.last_rows()))
         except jax.errors.JaxRuntimeError as error:
