@@ -108,6 +108,23 @@ def test_a_linear_head_under_crossentropy_gets_a_hint(loss: str, units: int, y: 
         model(head(from_logits=True), units).fit(X, y, verbose=0)
 
 
+@pytest.mark.parametrize("hinted", [True, False])
+def test_the_hint_comes_where_nothing_follows_the_head(hinted: bool) -> None:
+    class Own(talweg.Sequential):
+        pass
+
+    class Squashed(talweg.Sequential):
+        def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:
+            return talweg.ops.sigmoid(super().call(inputs, training))
+
+    made = (Own if hinted else Squashed)([talweg.Input((X.shape[1],)), layers.Dense(1)])
+    made.compile("sgd", "binary_crossentropy")
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        made.fit(X, BINARY, verbose=0)
+    assert ["from_logits=True" in str(w.message) for w in told] == [True] * hinted
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_target_that_is_not_finite_is_refused_with_its_row(value: float) -> None:
     y = Y.copy()

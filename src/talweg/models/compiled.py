@@ -1,6 +1,6 @@
 """CompiledModel: what `compile` chose, and how a model is prepared."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -42,6 +42,10 @@ class CompiledModel(Steps):
         # Outputs by what the batches look like: what was checked and built for already.
         self._prepared: dict[Any, Any] = {}
         self._predictor: Any = None
+
+    # The layers through which inputs go one after the other, with nothing between; none where
+    # that is not known.
+    _chain: Sequence[Layer] = ()
 
     @property
     def layers(self) -> list[Layer]:

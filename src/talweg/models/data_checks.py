@@ -1,7 +1,7 @@
 """What is checked on the host before a model trains: XLA has no errors at run time."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -13,6 +13,7 @@ from talweg.core.variables import lend
 from talweg.data.batches import Sample
 from talweg.data.host import holds_arrays
 from talweg.data.open import is_stream
+from talweg.layers import Dense, Layer
 
 
 def split(x: Any, y: Any, weight: Any, fraction: float) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
@@ -93,23 +94,27 @@ def check_objectives(model: Any, sample: Sample, outputs: Any) -> None:
 
 def linear_head(model: Any) -> bool:
     """Whether the last layer is a Dense without activation."""
-    layers = getattr(model, "layers", [])
-    last = layers[-1] if layers and type(model).__name__ == "Sequential" else None
+    chain = _chain_of(model)
+    last = chain[-1] if chain else None
     activation = getattr(last, "activation", None)
-    return getattr(activation, "__name__", "") == "linear" and type(last).__name__ == "Dense"
+    return getattr(activation, "__name__", "") == "linear" and type(last) is Dense
+
+
+def _chain_of(model: Any) -> Sequence[Layer]:
+    return getattr(model, "_chain", ())  # models of others may come here, too
 
 
 def check_inputs(model: Any, sample: Sample) -> None:
     """Refuse inputs that the first layer would compute nonsense from.
 
-    Only the first layer of a Sequential model is sure to be given the inputs as they are; the
-    layers of others are looked at where the numbers have turned to nonsense.
+    Only the first layer of a chain is sure to be given the inputs as they are; the layers of
+    other models are looked at where the numbers have turned to nonsense.
 
     Raises:
         ValueError: an index that an Embedding does not have, naming its row.
     """
-    layers = model.layers if type(model).__name__ == "Sequential" else []
-    check = getattr(layers[0], "check_inputs_host", None) if layers else None
+    chain = _chain_of(model)
+    check = getattr(chain[0], "check_inputs_host", None) if chain else None
     if check is not None:
         check(np.asarray(jax.tree.leaves(sample.x)[0]))
 

@@ -14,14 +14,15 @@ from talweg.core.serialization import serialize_keras_object, with_shared
 from talweg.layers import Layer
 from talweg.layers.building import as_shape, is_shape
 from talweg.layers.context import call_context
+from talweg.models.compiled import CompiledModel
 from talweg.models.functional_config import KEYS, graph_from_config
 from talweg.ops.keras_tensor import KerasTensor
 
 Path = str | os.PathLike[str]
 
 
-class Filed(Layer):
-    """The part of `Model` that is written to files and read from them."""
+class Filed(CompiledModel):
+    """The part of `Model` that is written to files and read from them, as it was compiled."""
 
     # Shapes and types of what a model without a graph was first called with.
     _first_call: Any = None
@@ -199,10 +200,10 @@ class Filed(Layer):
 
     def compile_record(self) -> Any:
         """What `compile` was given, as files tell it; None where it was not called."""
-        if not self.compiled:  # type: ignore[attr-defined]
+        if not self.compiled:
             return None
-        told = self.get_compile_config()  # type: ignore[attr-defined]
-        own = not type(self).get_compile_config.__module__.startswith("talweg.")  # type: ignore[attr-defined]
+        told = self.get_compile_config()
+        own = not type(self).get_compile_config.__module__.startswith("talweg.")
         return serialize_keras_object(told) if own else told  # one's own class may tell objects
 
     def _maybe_build(self, args: Any, kwargs: Any) -> None:

@@ -1,6 +1,6 @@
 """Sequential: layers one after another."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax
@@ -177,6 +177,10 @@ class Sequential(ReadsText, Model):
     def layers(self) -> list[Layer]:
         """The layers, without the input."""
         return list(self._stack)
+
+    @property
+    def _chain(self) -> Sequence[Layer]:
+        return self._stack if type(self).call is Sequential.call else ()
 
     @property
     def inputs(self) -> list[KerasTensor]:
