@@ -118,18 +118,20 @@ def test_a_comparison_sees_other_words_and_other_numbers():
     assert lines("Epoch 1/2\nloss 1\n\n3/3 - 0s - 9ms/step\n") == ["loss 1"]
 
 
-def test_python_m_talweg_runs_a_program_in_a_process_of_its_own():
-    command = [sys.executable, "-m", "talweg", "keras3_custom.py", "--epochs", "2"]
+def test_python_m_talweg_runs_a_program_in_a_process_of_its_own(tmp_path):
+    script = str(PROGRAMS / "keras3_custom.py")
+    command = [sys.executable, "-m", "talweg", script, "--epochs", "2"]
     environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
-        command, env=environment, capture_output=True, text=True, check=False, cwd=PROGRAMS
+        command, env=environment, capture_output=True, text=True, check=False, cwd=tmp_path
     )
     assert done.returncode == 0, done.stderr
     assert facts(done.stdout)["epochs"] == "2"
     assert facts(done.stdout)["units"] == "24"
 
 
-def test_a_tape_is_refused_with_the_lines_that_take_its_place(hook, capsys):
+def test_a_tape_is_refused_with_the_lines_that_take_its_place(hook, capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
     path = PROGRAMS / "gradient_tape"
     assert run_script(str(path.with_suffix(".py"))) == 1
     shown = capsys.readouterr().err

@@ -182,6 +182,7 @@ def main(kind: str, program: str, *arguments: str) -> None:
     copy.write_text(source)
     sys.argv = [str(copy), *arguments]
     sys.path[0] = str(home)
+    os.chdir(home)  # a program that is killed leaves its files there
     with steady(keras, dataset, *more):
         runpy.run_path(str(copy), run_name="__main__")
 
