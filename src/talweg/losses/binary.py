@@ -9,7 +9,7 @@ from talweg.losses.checks import require_unit_interval
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
 from talweg.ops.focal import binary_focal_crossentropy
-from talweg.ops.objectives import Shape
+from talweg.ops.targets import Shape
 
 
 class _Binary(ExportedLoss):

@@ -14,12 +14,7 @@ from talweg.losses.checks import require_labels
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
 from talweg.ops.focal import categorical_focal_crossentropy
-from talweg.ops.objectives import (
-    Shape,
-    conform_labels,
-    label_shape,
-    refuse_labels,
-)
+from talweg.ops.targets import Shape, conform_labels, label_shape, refuse_labels
 
 
 def categorical_generalized_cross_entropy(y_true: Any, y_pred: Any, q: float = 0.5) -> Array:

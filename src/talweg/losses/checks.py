@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import errors
-from talweg.ops.objectives import Shape
+from talweg.ops.targets import Shape
 
 # What float32 arithmetic on the way to the loss may add to a probability.
 _ROUNDING = 1e-6

@@ -19,7 +19,7 @@ from talweg.core import errors
 from talweg.losses.base import Reduction
 from talweg.losses.checks import require_alignments, require_labels
 from talweg.losses.wrapper import ExportedLoss
-from talweg.ops.objectives import Shape, floating
+from talweg.ops.targets import Shape, floating
 
 # ln 0: finite, so that rows without any alignment keep finite gradients.
 _LOG_ZERO = -1e5

@@ -8,7 +8,7 @@ from talweg.losses.base import Reduction
 from talweg.losses.checks import require_range, require_unit_interval
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
-from talweg.ops.objectives import Shape
+from talweg.ops.targets import Shape
 
 
 class KLDivergence(ExportedLoss):

@@ -11,7 +11,7 @@ from talweg.losses.base import Reduction
 from talweg.losses.checks import require_whole
 from talweg.losses.wrapper import ExportedLoss
 from talweg.ops import objectives
-from talweg.ops.objectives import Shape, floating, label_shape, refuse_labels
+from talweg.ops.targets import Shape, floating, label_shape, refuse_labels
 
 
 def circle(

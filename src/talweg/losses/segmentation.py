@@ -10,7 +10,7 @@ from talweg.core import config
 from talweg.losses.base import Reduction
 from talweg.losses.checks import require_unit_interval
 from talweg.losses.wrapper import ExportedLoss
-from talweg.ops.objectives import Shape, conform
+from talweg.ops.targets import Shape, conform
 
 Axis = int | tuple[int, ...] | list[int] | None
 

@@ -14,7 +14,7 @@ from talweg.core.hyperparameters import Hyper, Interval
 from talweg.core.serialization import get_registered_name, serialize_keras_object
 from talweg.losses.base import Loss, Reduction
 from talweg.losses.checks import require_finite, with_batch
-from talweg.ops.objectives import Shape, aligned_shapes, same_rank
+from talweg.ops.targets import Shape, aligned_shapes, same_rank
 
 
 class LossFunctionWrapper(Loss):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from talweg.core import config, errors
 from talweg.core.dtypes import is_float
 from talweg.metrics.reduction import NamedMean
-from talweg.ops import objectives
+from talweg.ops import targets
 
 Array = jax.Array
 
@@ -22,7 +22,7 @@ def accuracy(y_true: Any, y_pred: Any) -> Array:
     >>> accuracy(jnp.array([1, 2, 3]), jnp.array([1, 2, 0])).tolist()
     [1.0, 1.0, 0.0]
     """
-    y_true, y_pred = objectives.conform(y_true, y_pred, "accuracy")
+    y_true, y_pred = targets.conform(y_true, y_pred, "accuracy")
     return _matches(y_true == y_pred)
 
 
@@ -40,7 +40,7 @@ def binary_accuracy(y_true: Any, y_pred: Any, threshold: float = 0.5) -> Array:
     >>> binary_accuracy(jnp.array([1, 0]), jnp.array([0.9, 0.6])).tolist()
     [1.0, 0.0]
     """
-    y_true, y_pred = objectives.conform(y_true, y_pred, "binary_accuracy")
+    y_true, y_pred = targets.conform(y_true, y_pred, "binary_accuracy")
     return _matches((y_pred > threshold).astype(y_true.dtype) == y_true)
 
 

@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core import config, errors
-from talweg.ops import objectives
+from talweg.ops import targets
 
 Array = jax.Array
 
@@ -91,7 +91,7 @@ def count(
     Raises:
         ValueError: the shapes do not fit.
     """
-    y_true, y_pred = objectives.conform(y_true, y_pred, owner)
+    y_true, y_pred = targets.conform(y_true, y_pred, owner)
     floatx = config.floatx()
     y_pred = y_pred.astype(floatx)
     positive = y_true.astype(bool)

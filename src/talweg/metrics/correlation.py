@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 from talweg.core import config
 from talweg.metrics.reduction import NamedMean
-from talweg.ops import objectives
+from talweg.ops import targets
 
 Array = jax.Array
 
@@ -24,7 +24,7 @@ def pearson_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
     >>> float(pearson_correlation(jnp.array([0.0, 1.0, 2.0]), jnp.array([5.0, 3.0, 1.0])).round(4))
     -1.0
     """
-    y_true, y_pred = objectives.conform(y_true, y_pred, "pearson_correlation")
+    y_true, y_pred = targets.conform(y_true, y_pred, "pearson_correlation")
     y_true = _centered(y_true, axis)
     y_pred = _centered(y_pred, axis)
     spread = jnp.std(y_true, axis=axis) * jnp.std(y_pred, axis=axis)
@@ -45,7 +45,7 @@ def concordance_correlation(y_true: Any, y_pred: Any, axis: int = -1) -> Array:
     >>> round(float(concordance_correlation(y, y + 1)), 4)
     0.5714
     """
-    y_true, y_pred = objectives.conform(y_true, y_pred, "concordance_correlation")
+    y_true, y_pred = targets.conform(y_true, y_pred, "concordance_correlation")
     distance = jnp.square(jnp.mean(y_true, axis=axis) - jnp.mean(y_pred, axis=axis))
     covariance = jnp.mean(_centered(y_true, axis) * _centered(y_pred, axis), axis=axis)
     spread = jnp.var(y_true, axis=axis) + jnp.var(y_pred, axis=axis)

@@ -5,7 +5,7 @@ from typing import Any
 import jax.numpy as jnp
 
 from talweg.metrics.reduction import NamedMean
-from talweg.ops import objectives
+from talweg.ops import objectives, targets
 
 
 class BinaryCrossentropy(NamedMean):
@@ -117,7 +117,7 @@ class SparseCategoricalCrossentropy(NamedMean):
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         if self.ignore_class is not None and sample_weight is not None:
-            labels, _ = objectives.conform_labels(y_true, y_pred, self.name, self.axis)
+            labels, _ = targets.conform_labels(y_true, y_pred, self.name, self.axis)
             weight = jnp.asarray(sample_weight, self.dtype)
             weight = weight.reshape(weight.shape + (1,) * (labels.ndim - weight.ndim))
             sample_weight = jnp.where(labels != self.ignore_class, weight, 0)

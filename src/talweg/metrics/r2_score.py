@@ -18,7 +18,7 @@ from jax.core import Tracer
 
 from talweg.core import errors
 from talweg.metrics.base import Metric
-from talweg.ops import objectives
+from talweg.ops import targets
 from talweg.ops.elementwise import divide_no_nan
 
 Array = jax.Array
@@ -79,7 +79,7 @@ class R2Score(Metric):
         self._built = True
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        y_true, y_pred = objectives.conform(y_true, y_pred, self.name)
+        y_true, y_pred = targets.conform(y_true, y_pred, self.name)
         y_true, y_pred = y_true.astype(self.dtype), y_pred.astype(self.dtype)
         self.build(y_true.shape, y_pred.shape)
         weight = jnp.asarray(1 if sample_weight is None else sample_weight, self.dtype)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from talweg.metrics.reduction import Mean, NamedMean
-from talweg.ops import objectives
+from talweg.ops import objectives, targets
 
 Array = jax.Array
 
@@ -46,7 +46,7 @@ class RootMeanSquaredError(Mean):
     def update_state(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, y_true: Any, y_pred: Any, sample_weight: Any = None
     ) -> None:
-        y_true, y_pred = objectives.conform(y_true, y_pred, self.name)
+        y_true, y_pred = targets.conform(y_true, y_pred, self.name)
         error = y_pred.astype(self.dtype) - y_true.astype(self.dtype)
         super().update_state(jnp.square(error), sample_weight)
 

@@ -7,7 +7,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from talweg.ops.objectives import binary_terms, clip_probability, conform, one_hot_targets
+from talweg.ops.objectives import binary_terms, clip_probability, one_hot_targets
+from talweg.ops.targets import conform
 
 
 def binary_focal_crossentropy(
