@@ -45,7 +45,7 @@ REFUSED = [
     ("AveragePooling1D", {"pool_size": 2, "strides": -1}, "strides"),
     ("Embedding", {"input_dim": 0, "output_dim": 2}, "input_dim"),
     ("Embedding", {"input_dim": 5, "output_dim": 2.0}, "output_dim"),
-    ("Dense", {"units": 2, "lora_rank": 4}, "lora_rank"),
+    ("Dense", {"units": 2, "lora_rank": -1}, "lora_rank"),
     ("BatchNormalization", {"momentum": 1.5}, "momentum"),
     ("BatchNormalization", {"renorm": True, "renorm_clipping": {"rmas": 1.0}}, "rmax"),
     ("BatchNormalization", {"renorm": True, "renorm_clipping": {"rmax": 1, "rmin": 2}}, "rmax"),

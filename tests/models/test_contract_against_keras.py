@@ -151,8 +151,6 @@ def test_what_talweg_leaves_out_says_what_to_do() -> None:
     layer = talweg.layers.Dense(2)
     with pytest.raises(NotImplementedError, match="ONNX"):
         layer.quantize("int8")
-    with pytest.raises(NotImplementedError, match="Freeze"):
-        layer.enable_lora(4)
     x = talweg.Input((4,))
     model = talweg.Model(x, talweg.layers.Dense(1)(x))
     with pytest.raises(ValueError, match=r"inside call\(\)"):

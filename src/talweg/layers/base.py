@@ -239,17 +239,6 @@ class Layer(Called):
             'there, or compute in the policy "mixed_bfloat16".'
         )
 
-    def enable_lora(self, *_: Any, **__: Any) -> None:
-        """Out of talweg's reach.
-
-        Raises:
-            NotImplementedError: always, with what to do.
-        """
-        raise NotImplementedError(
-            f"Layer {self.name!r}: talweg has no LoRA. Freeze the layer (trainable = False) and "
-            "add two Dense layers of your own beside it: x -> down(rank) -> up."
-        )
-
     # -- config ----------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from jax import lax
 from talweg import activations, constraints, initializers, regularizers
 from talweg.core import errors
 from talweg.core.config import standardize_data_format
-from talweg.layers.arguments import choice, fields, integer, integers, unsupported
+from talweg.layers.arguments import choice, fields, integer, integers
 from talweg.layers.base import Layer
 from talweg.layers.input_spec import InputSpec
+from talweg.layers.low_rank import Adaptable, LowRank
 from talweg.layers.windows import convolved, suits_patches, windows_shape
 
 Sizes = int | Sequence[int]
@@ -45,8 +46,6 @@ class KernelLayer(Layer):
         **kwargs: Any,
     ):
         owner, rank = type(self).__name__, self.rank
-        lora = {name: kwargs.pop(name, None) for name in ("lora_rank", "lora_alpha")}
-        unsupported(owner, **lora)
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.kernel_size = integers(owner, "kernel_size", kernel_size, rank)
         self.strides = integers(owner, "strides", strides, rank)
@@ -119,9 +118,10 @@ class KernelLayer(Layer):
         return {**super().get_config(), **fields(self, *self.entries)}
 
 
-class Convolution(KernelLayer):
+class Convolution(LowRank, KernelLayer):
     """Base of convolutions over `rank` axes; the arguments are those of `Conv2D`."""
 
+    kernel = Adaptable()
     entries = (
         "filters",
         "kernel_size",
@@ -186,9 +186,10 @@ class Convolution(KernelLayer):
         shape = (*self.kernel_size, channels // self.groups, self.filters)
         self.kernel = self._add("kernel", shape)
         self.bias = self._add("bias", (self.filters,)) if self.use_bias else None
+        self._enable_lora_if_asked()
 
     def call(self, inputs: Any) -> Any:
-        kernel = self.kernel.value
+        kernel = self._merged()
         padding: Any = self.padding.upper()
         if self.padding == "causal":
             padding = [(self.dilation_rate[0] * (self.kernel_size[0] - 1), 0)]
@@ -238,6 +239,7 @@ class Conv2D(Convolution):
         kernel_regularizer, bias_regularizer: penalties on the weights.
         activity_regularizer: penalty on the output.
         kernel_constraint, bias_constraint: projections after each update.
+        lora_rank, lora_alpha: a product of this rank learns in place of the kernel; see `Dense`.
 
     Raises:
         ValueError: an argument is out of range, or the input is smaller than the kernel.

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 
 from talweg import activations, constraints, initializers, regularizers
 from talweg.layers.arguments import fields, integer, unsupported
-from talweg.layers.base import Layer
 from talweg.layers.input_spec import InputSpec
+from talweg.layers.low_rank import Adaptable, LowRank
 
 
-class Dense(Layer):
+class Dense(LowRank):
     """`activation(x @ kernel + bias)`, on the last axis of the input.
 
     Args:
@@ -24,7 +24,10 @@ class Dense(Layer):
         activity_regularizer: penalty on the output.
         kernel_constraint: projection of the kernel after each update.
         bias_constraint: projection of the bias after each update.
-        lora_rank, lora_alpha, quantization_config: Keras's; only None is accepted.
+        lora_rank: the kernel stands still, and a product of this rank learns in its place;
+            see `enable_lora`.
+        lora_alpha: over the rank, the factor of that product; the rank.
+        quantization_config: Keras's; only None is accepted.
 
     Raises:
         ValueError: `units` is not a positive integer.
@@ -33,6 +36,8 @@ class Dense(Layer):
     >>> Dense(3, activation="relu")(np.ones((2, 5))).shape
     (2, 3)
     """
+
+    kernel = Adaptable()
 
     def __init__(
         self,
@@ -46,19 +51,19 @@ class Dense(Layer):
         activity_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         quantization_config: None = None,
         **kwargs: Any,
     ):
         units = integer("Dense", "units", units)
-        unsupported(
-            "Dense",
+        unsupported("Dense", quantization_config=quantization_config)
+        super().__init__(
+            activity_regularizer=activity_regularizer,
             lora_rank=lora_rank,
             lora_alpha=lora_alpha,
-            quantization_config=quantization_config,
+            **kwargs,
         )
-        super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.units = units
         self.activation = activations.get(activation)
         self.use_bias = use_bias
@@ -90,9 +95,10 @@ class Dense(Layer):
                 constraint=self.bias_constraint,
             )
         self.input_spec = InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+        self._enable_lora_if_asked()
 
     def call(self, inputs: Any) -> Any:
-        outputs = jnp.matmul(inputs, self.kernel.value)
+        outputs = self._through(lambda kernel: jnp.matmul(inputs, kernel))
         if self.bias is not None:
             outputs = outputs + self.bias.value
         return (self.activation or activations.linear)(outputs)

@@ -10,11 +10,11 @@ from talweg import activations, constraints, initializers, regularizers
 from talweg.core import errors
 from talweg.initializers import VarianceScaling
 from talweg.layers.arguments import fields, integer, unsupported
-from talweg.layers.base import Layer
 from talweg.layers.input_spec import InputSpec
+from talweg.layers.low_rank import Adaptable, LowRank
 
 
-class EinsumDense(Layer):
+class EinsumDense(LowRank):
     """`activation(einsum(equation, x, kernel) + bias)`.
 
     Args:
@@ -29,8 +29,8 @@ class EinsumDense(Layer):
         bias_initializer: zeros.
         kernel_regularizer, bias_regularizer: penalties.
         kernel_constraint, bias_constraint: projections after each update.
-        lora_rank, lora_alpha, gptq_unpacked_column_size, quantization_config: Keras's; only
-            None is accepted.
+        lora_rank, lora_alpha: a product of this rank learns in place of the kernel; see `Dense`.
+        gptq_unpacked_column_size, quantization_config: Keras's; only None is accepted.
 
     Raises:
         ValueError: the equation is not of this form, or does not fit the shapes.
@@ -42,6 +42,8 @@ class EinsumDense(Layer):
     >>> [v.shape for v in heads.weights]
     [(3, 2, 8), (2, 8)]
     """
+
+    kernel = Adaptable()
 
     def __init__(
         self,
@@ -55,20 +57,18 @@ class EinsumDense(Layer):
         bias_regularizer: Any = None,
         kernel_constraint: Any = None,
         bias_constraint: Any = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         gptq_unpacked_column_size: None = None,
         quantization_config: None = None,
         **kwargs: Any,
     ):
         unsupported(
             "EinsumDense",
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
             gptq_unpacked_column_size=gptq_unpacked_column_size,
             quantization_config=quantization_config,
         )
-        super().__init__(**kwargs)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, **kwargs)
         self._terms = _terms(equation)
         self.equation = equation
         sizes = [output_shape] if isinstance(output_shape, int) else list(output_shape)
@@ -114,9 +114,14 @@ class EinsumDense(Layer):
                 constraint=self.bias_constraint,
             )
         self.input_spec = InputSpec(ndim=len(input_shape))
+        self._enable_lora_if_asked()
 
     def call(self, inputs: Any, training: bool | None = None) -> Any:
-        outputs = jnp.einsum(self.equation, inputs, self.kernel.value)
+        terms, equation = self._terms, self.equation
+        if terms.elided != "right" and terms.output[-1:] == terms.kernel[-1:] not in terms.input:
+            outputs = self._through(lambda kernel: jnp.einsum(equation, inputs, kernel))
+        else:
+            outputs = jnp.einsum(equation, inputs, self._merged())
         if self.bias is not None:
             outputs = outputs + self.bias.value
         return outputs if self.activation is None else self.activation(outputs)

@@ -10,10 +10,10 @@ from jax.core import Tracer
 from talweg import constraints, initializers, ops, regularizers
 from talweg.core import errors
 from talweg.layers.arguments import fields, integer, unsupported
-from talweg.layers.base import Layer
+from talweg.layers.low_rank import Adaptable, LowRank
 
 
-class Embedding(Layer):
+class Embedding(LowRank):
     """Row `i` of a table for each index `i`: (…) to (…, output_dim).
 
     An index outside [0, input_dim) is an error where the indices are known, and a vector
@@ -28,7 +28,8 @@ class Embedding(Layer):
         embeddings_constraint: projection of the table after each update.
         mask_zero: whether index 0 is padding: the output's mask says where it is not.
         weights: the table to start with.
-        lora_rank, lora_alpha, quantization_config: Keras's; only None is accepted.
+        lora_rank, lora_alpha: a product of this rank learns in place of the table; see `Dense`.
+        quantization_config: Keras's; only None is accepted.
 
     Raises:
         ValueError: a size is not a positive integer; an index is out of range.
@@ -41,6 +42,8 @@ class Embedding(Layer):
     ValueError: Embedding 'words': every index must be in [0, 5), got 7 in row 0. Raise input_dim.
     """
 
+    embeddings = Adaptable()
+
     def __init__(
         self,
         input_dim: int,
@@ -50,22 +53,17 @@ class Embedding(Layer):
         embeddings_constraint: Any = None,
         mask_zero: bool = False,
         weights: Any = None,
-        lora_rank: None = None,
-        lora_alpha: None = None,
+        lora_rank: int | None = None,
+        lora_alpha: float | None = None,
         quantization_config: None = None,
         **kwargs: Any,
     ):
         if kwargs.pop("input_length", None) is not None:
             warnings.warn("Embedding: input_length has no effect; remove it.", stacklevel=2)
-        super().__init__(**kwargs)
+        super().__init__(lora_rank=lora_rank, lora_alpha=lora_alpha, **kwargs)
         self.input_dim = integer("Embedding", "input_dim", input_dim)
         self.output_dim = integer("Embedding", "output_dim", output_dim)
-        unsupported(
-            "Embedding",
-            lora_rank=lora_rank,
-            lora_alpha=lora_alpha,
-            quantization_config=quantization_config,
-        )
+        unsupported("Embedding", quantization_config=quantization_config)
         self.embeddings_initializer = initializers.get(embeddings_initializer)
         self.embeddings_regularizer = regularizers.get(embeddings_regularizer)
         self.embeddings_constraint = constraints.get(embeddings_constraint)
@@ -85,14 +83,16 @@ class Embedding(Layer):
             regularizer=self.embeddings_regularizer,
             constraint=self.embeddings_constraint,
         )
+        self._enable_lora_if_asked()
 
     def call(self, inputs: Any) -> Any:
         if not isinstance(inputs, Tracer):
             inputs = np.asarray(inputs)
             self.check_inputs_host(inputs)
         indices = jnp.asarray(inputs).astype("int32")
-        table = self.embeddings.value
-        rows = table.at[indices].get(mode="clip", wrap_negative_indices=False)
+        rows = self._through(
+            lambda table: table.at[indices].get(mode="clip", wrap_negative_indices=False)
+        )
         known = (indices >= 0) & (indices < self.input_dim)
         # What mode="fill" would do, in half the time on a CPU.
         return jnp.where(known[..., None], rows, jnp.nan).astype(self.compute_dtype)

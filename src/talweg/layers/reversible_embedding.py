@@ -80,7 +80,7 @@ class ReversibleEmbedding(Embedding):
             context.set_mask(vectors, super().compute_mask(inputs))
             return vectors
         x = jnp.asarray(inputs)
-        kernel = self.embeddings.value.T if self.tie_weights else self.reverse_embeddings.value
+        kernel = self._merged().T if self.tie_weights else self.reverse_embeddings.value
         if self.reverse_dtype is not None:
             x, kernel = x.astype(self.reverse_dtype), kernel.astype(self.reverse_dtype)
         logits = jnp.matmul(x, kernel)

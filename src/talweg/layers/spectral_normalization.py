@@ -47,6 +47,11 @@ class SpectralNormalization(Wrapper):
 
     def build(self, input_shape: Any) -> None:
         super().build(input_shape)
+        if getattr(self.layer, "lora_enabled", False):
+            raise errors.invalid(
+                "SpectralNormalization", "layer", "one without LoRA", self.layer,
+                "The weight that it would normalize stands still.",
+            )  # fmt: skip
         kernel = getattr(self.layer, "kernel", None)
         if kernel is not None:
             self.input_spec = InputSpec(min_ndim=1, axes={-1: input_shape[-1]})

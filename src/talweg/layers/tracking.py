@@ -163,15 +163,28 @@ class Tracked:
         for variable, value in zip(mine, weights, strict=True):
             variable.assign(value)
 
+    def _saved_weights(self) -> list[Variable]:
+        """The layer's own weights that a file has, in its order."""
+        return self._own_weights()
+
+    def _saved_apart(self) -> Sequence[Variable]:
+        """More of them, that a file has beside those and a reader may pass over."""
+        return ()
+
+    def _loaded(self, variables: Sequence[Variable]) -> None:
+        """Called when these of the saved weights have their values from a file."""
+
     def save_own_variables(self, store: Any) -> None:
         """Put the layer's own weights, not its sublayers', into `store`, a mapping by "0", "1" …"""
-        for i, variable in enumerate(self._own_weights()):
+        for i, variable in enumerate(self._saved_weights()):
             store[str(i)] = variable
 
     def load_own_variables(self, store: Any) -> None:
         """Take the layer's own weights from `store`, as `save_own_variables` put them."""
-        for i, variable in enumerate(self._own_weights()):
+        saved = self._saved_weights()
+        for i, variable in enumerate(saved):
             variable.assign(store[str(i)])
+        self._loaded(saved)
 
     def count_params(self) -> int:
         """How many numbers the weights hold."""
