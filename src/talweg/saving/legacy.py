@@ -191,9 +191,18 @@ def _stored_weights(weights: Weights, below: str, name: str) -> list[str]:
 
 
 def in_order(layer: Any) -> list[Any]:
-    """The weights of a layer, trainable ones first, as they were made."""
+    """The weights of a layer, trainable ones first, as they were made.
+
+    One that stands still in a layer that learns is none of those: a kernel with LoRA beside it.
+    """
+    last = {
+        id(v)
+        for part in layer._flatten_layers()
+        for v in part._own_weights()
+        if not v.made_trainable or (part.trainable and not v.trainable)
+    }
     weights = layer.weights
-    return [v for v in weights if v.made_trainable] + [v for v in weights if not v.made_trainable]
+    return [v for v in weights if id(v) not in last] + [v for v in weights if id(v) in last]
 
 
 def _load_optimizer(model: Any, weights: Weights) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from talweg.core import errors
+from talweg.core.variables import Variable
 from talweg.layers.tracking import Tracked
 from talweg.models import Model
 from talweg.optimizers import Optimizer
@@ -14,6 +15,9 @@ from talweg.saving.damage import DamagedFile
 from talweg.saving.filling import Filling
 from talweg.saving.hdf5 import Weights
 from talweg.saving.layout import parts
+
+# Where a layer's weights stand that a reader may pass over.
+_APART = "apart"
 
 # Where the weights to train stand, of an optimizer that trains others than those to use.
 _ASIDE = "trained"
@@ -36,15 +40,21 @@ def values_of(model: Any, skipped: Iterable[Any] = ()) -> Iterator[tuple[str, st
             continue
         values: dict[str, Any] = {}
         if isinstance(part, Optimizer):
-            values = {str(i): variable for i, variable in enumerate(part.variables)}
+            values = _numbered(part.variables)
         else:
             part.save_own_variables(values)
         yield path, str(part.name), values
+        apart = [] if isinstance(part, Optimizer) else part._saved_apart()
+        if apart:
+            yield f"{path}/{_APART}" if path else _APART, str(part.name), _numbered(apart)
         # Computed from the weights to use, they would differ in the last bit.
         aside = part.weights_aside() if isinstance(part, Optimizer) else []
         if aside:
-            trained = {str(i): array for i, array in enumerate(aside)}
-            yield f"{path}/{_ASIDE}", str(part.name), trained
+            yield f"{path}/{_ASIDE}", str(part.name), _numbered(aside)
+
+
+def _numbered(values: Iterable[Any]) -> dict[str, Any]:
+    return {str(i): value for i, value in enumerate(values)}
 
 
 def _below(layers: Iterable[Any]) -> set[int]:
@@ -92,6 +102,7 @@ class Plan(Filling):
         super().__init__(weights)
         self.model = model
         self.own_ways: list[tuple[Any, dict[str, str]]] = []
+        self.layers: list[Any] = []
         self.aside: tuple[Optimizer, list[str]] | None = None
         left = _below(skipped)
         used: set[str] = set()
@@ -100,7 +111,8 @@ class Plan(Filling):
             owners[path] = part
             prefix = f"{path}/vars" if path else "vars"
             stored = weights.of(path)
-            used.update(stored.values())
+            apart = weights.of(f"{path}/{_APART}" if path else _APART)
+            used.update([*stored.values(), *apart.values()])
             if id(part) in left:
                 continue
             if isinstance(part, Optimizer):
@@ -115,7 +127,7 @@ class Plan(Filling):
             elif type(part).load_own_variables is not Tracked.load_own_variables:
                 self.own_ways.append((part, stored))
             else:
-                self._pair_layer(prefix, part, stored.values())
+                self._pair_layer(prefix, part, stored.values(), _by_number(apart.values()))
         # Of a model that is not compiled.
         idle = tuple(
             f"{path}/optimizer/" if path else "optimizer/"
@@ -126,10 +138,14 @@ class Plan(Filling):
             if name not in used and not name.startswith(idle):
                 self.leave(name)
 
-    def _pair_layer(self, prefix: str, layer: Any, stored: Iterable[str]) -> None:
-        variables = {f"{prefix}/{i}": v for i, v in enumerate(layer._own_weights())}
+    def _pair_layer(self, prefix: str, layer: Any, stored: Iterable[str], apart: list[str]) -> None:
+        variables = {f"{prefix}/{i}": v for i, v in enumerate(layer._saved_weights())}
+        others, fits = layer._saved_apart(), len(self.pairs) + len(variables)
         for name, variable in variables.items():
             self.pair(name, variable)
+        if others and len(self.pairs) == fits and self._described(apart) == _specs(others):
+            self.pairs += zip(others, apart, strict=True)
+        self.layers.append(layer)
         for name in sorted(set(stored) - variables.keys()):
             self.leave(name)
 
@@ -144,9 +160,11 @@ class Plan(Filling):
 
     def _pair_aside(self, optimizer: Optimizer, stored: Any) -> None:
         paths = _by_number(stored.values())
-        mine = [(tuple(v.shape), v._value.dtype) for v in optimizer.trainable_variables]
-        if paths and [self.source.described(path) for path in paths] == mine:
+        if paths and self._described(paths) == _specs(optimizer.trainable_variables):
             self.aside = (optimizer, paths)
+
+    def _described(self, paths: list[str]) -> list[Any]:
+        return [self.source.described(path) for path in paths]
 
     @property
     def hint(self) -> str:
@@ -179,6 +197,10 @@ class Plan(Filling):
         touched = [*self.model.variables, *(variable for variable, _ in self.pairs)]
         before = [(variable, variable._value) for variable in touched]
         super().carry_out(allow_nan)
+        filled = {id(variable) for variable, _ in self.pairs}
+        for layer in self.layers:
+            own = [*layer._saved_weights(), *layer._saved_apart()]
+            layer._loaded([variable for variable in own if id(variable) in filled])
         for part, own in own_ways:
             try:
                 part.load_own_variables(own)
@@ -191,6 +213,10 @@ class Plan(Filling):
                 ) from error
         if optimizer is not None:
             optimizer.put_aside(trained)
+
+
+def _specs(variables: Iterable[Variable]) -> list[Any]:
+    return [(tuple(v.shape), v._value.dtype) for v in variables]
 
 
 def _by_number(paths: Iterable[str]) -> list[str]:
