@@ -222,6 +222,30 @@ def test_a_mask_for_each_head_goes_with_masks_of_positions():
     assert (np.asarray(weights)[allowed] > 0).all()
 
 
+def test_attention_of_ones_own_has_the_parts_of_keras():
+    """As the local attention of vision transformers for small data is written."""
+
+    def own(base, ops):
+        class Tempered(base):
+            def _compute_attention(self, query, key, value, attention_mask=None, *_, **__):
+                scores = ops.einsum(self._dot_product_equation, key, query / 0.3)
+                weights = self._masked_softmax(scores, attention_mask)
+                dropped = self._dropout_layer(weights, training=False)
+                return ops.einsum(self._combine_equation, dropped, value), weights
+
+        layer = Tempered(**HEADS)
+        layer.build(QUERY.shape, VALUE.shape)
+        return layer
+
+    ours, theirs = (
+        own(layers.MultiHeadAttention, jnp),
+        own(keras.layers.MultiHeadAttention, keras.ops),
+    )
+    theirs.set_weights(ours.get_weights())
+    for flags in ({}, {"attention_mask": BETWEEN}):
+        assert_close(ours(QUERY, VALUE, **flags), theirs(QUERY, VALUE, **flags))
+
+
 @pytest.mark.parametrize("flags", [{}, {"use_causal_mask": True}, {"attention_mask": BETWEEN}])
 def test_values_may_have_a_size_of_their_own(flags):
     ours, theirs = pair("MultiHeadAttention", {**HEADS, "value_dim": 5}, QUERY.shape, VALUE.shape)

@@ -198,10 +198,9 @@ class HeadedAttention(Layer):
         if use_causal_mask and not fused:
             causal = self._compute_causal_mask(query, value)
             attention_mask = causal if attention_mask is None else causal & attention_mask
-        if attention_mask is not None:  # its axes of heads, and of what is not attended over
-            rank = query.ndim - 1 + len(self._axes)
-            attention_mask = _with_rank(attention_mask, rank, len(self._axes))
         if fused:
+            if attention_mask is not None:
+                attention_mask = _with_rank(attention_mask, 4, len(self._axes))
             flags = {"mask": attention_mask, "scale": self._scale, "is_causal": use_causal_mask}
             if self._flash_attention:
                 return nn.dot_product_attention(
@@ -213,11 +212,20 @@ class HeadedAttention(Layer):
             return attend(query, key, value, **flags), None
         query = query * jnp.asarray(self._scale, query.dtype)
         scores = jnp.einsum(self._dot_product_equation, key, query)
-        scores = self._softmax(scores, mask=attention_mask)
+        scores = self._masked_softmax(scores, attention_mask)
         weights = scores
         if self._dropout > 0:
             weights = self._dropout_layer(scores, training=training)
         return jnp.einsum(self._combine_equation, weights, value), scores
+
+    def _masked_softmax(self, attention_scores: Any, attention_mask: Any = None) -> Any:
+        """The weights; a mask lacks the axes of heads, and of what is not attended over.
+
+        Programs call it from a `_compute_attention` of their own, under this name.
+        """
+        if attention_mask is not None:
+            attention_mask = _with_rank(attention_mask, attention_scores.ndim, len(self._axes))
+        return self._softmax(attention_scores, mask=attention_mask)
 
     def _compute_attention_mask(
         self,
