@@ -335,6 +335,37 @@ def test_a_train_step_and_a_test_step_written_from_scratch() -> None:
     np.testing.assert_allclose(results[1], results[0], rtol=1e-5)
 
 
+def test_a_train_step_may_train_a_part_with_an_optimizer_built_on_it() -> None:
+    """As programs with two networks and an optimizer for each do: GANs."""
+
+    def build(k: Any) -> Any:
+        class Base(k.Model):
+            def train_step(self, state: Any, data: Any) -> Any:
+                trainable, fixed, slots, metrics = state
+                x, y = data
+
+                def loss_of(last: Any) -> Any:
+                    y_pred, _ = self.stateless_call([*trainable[:-2], *last], fixed, x)
+                    return k.ops.mean(k.ops.square(y - y_pred))
+
+                loss, grads = jax.value_and_grad(loss_of)(trainable[-2:])
+                last, slots = self.optimizer.stateless_apply(slots, grads, trainable[-2:])
+                return {"error": loss}, ([*trainable[:-2], *last], fixed, slots, metrics)
+
+        model = dense_model(k, Base)
+        model(X[:2])
+        model.compile(optimizer=k.optimizers.Adam(0.01))
+        model.optimizer.build(model.trainable_variables[-2:])
+        return model
+
+    pair = twins(build, X[:2])
+    before = [v.numpy() for v in pair.talweg.trainable_variables]
+    fit_both(pair, X, Y)
+    after = pair.talweg.trainable_variables
+    moved = [(a != v.numpy()).any() for a, v in zip(before, after, strict=True)]
+    assert moved == [False] * (len(before) - 2) + [True] * 2
+
+
 def test_a_custom_step_whose_loss_is_not_finite_keeps_the_weights() -> None:
     class Broken(talweg.Model):
         def __init__(self) -> None:

@@ -68,7 +68,10 @@ class ModelTrainee:
         self._from_zero = [v for m in metrics if m not in self._own_start for v in m.variables]
         self._logs: Any = ()
         self._first_bad: Any = jax.device_put(np.int32(NEVER))
-        if optimizer is not None:
+        # A step that the user wrote may train a part of the variables only, with an optimizer
+        # that he built on these.
+        own_step = overrides(model, "train_step")
+        if optimizer is not None and not (own_step and optimizer.built):
             optimizer.build(self.params)
         small = sum(v.value.nbytes for v in self.params) <= _SMALL
         # The cells whose arrays a block takes for its own.
@@ -80,7 +83,7 @@ class ModelTrainee:
         self._observes = not overrides(model, "compute_metrics")
         self._task = task = Task(self._objective, self._update, self._scale)
         # A user's own metrics may report what no metric object holds: their logs are kept.
-        trains = overrides(model, "train_step") or not self._observes
+        trains = own_step or not self._observes
         tests = overrides(model, "test_step") or not self._observes
         overflows = optimizer is not None and optimizer.handles_overflow
         step = make_step(task, "loss" if small else "weights" if overflows else "gradients")
