@@ -16,6 +16,7 @@ from models.twins import Twins, assert_same_history, assert_same_weights, number
 from talweg import layers
 from talweg.core.random import set_random_seed
 from talweg.data import StreamBatches
+from talweg.data.py_dataset import batches_of
 
 # Keras's own arrays trip over NumPy 2.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -298,11 +299,15 @@ def test_a_pydataset_may_change_its_length_after_an_epoch() -> None:
         def on_epoch_end(self) -> None:
             self.batches = [*self.batches, *BATCHES[:1]]
 
+    class Shrinking(Sequence):
+        def on_epoch_end(self) -> None:
+            self.batches = self.batches[1:]
+
     model = fresh()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.fit(Growing(BATCHES[:2]), epochs=3, verbose=0)
+    model.fit(Growing(BATCHES[:2]), epochs=3, verbose=0)
     assert int(model.optimizer.iterations) == 2 + 3 + 4
+    model.fit(Shrinking(BATCHES[:3]), epochs=2, verbose=0)
+    assert int(model.optimizer.iterations) == 9 + 3 + 2
 
 
 def test_an_endless_pydataset_needs_steps() -> None:
@@ -313,8 +318,58 @@ def test_an_endless_pydataset_needs_steps() -> None:
             return BATCHES[index % 6]
 
     model = fresh()
+    with pytest.raises(ValueError, match=r"steps_per_epoch.*given where it has no end"):
+        model.fit(NoEnd([]), verbose=0)
     model.fit(NoEnd([]), steps_per_epoch=5, epochs=2, verbose=0)
     assert int(model.optimizer.iterations) == 10
+
+
+def test_the_workers_of_a_pydataset_compute_at_once_and_keep_the_order() -> None:
+    class Together(Sequence):
+        meeting = threading.Barrier(3, timeout=30)  # three must be at work for any to go on
+
+        def __getitem__(self, index: int) -> Any:
+            self.meeting.wait()
+            return super().__getitem__(index)
+
+    together = Together(BATCHES, workers=3)
+    assert list(batches_of(together)) == BATCHES
+    one, several = fresh(), fresh()
+    first = one.fit(Sequence(BATCHES), epochs=2, verbose=0, shuffle=False)
+    source = Sequence(BATCHES, workers=3, use_multiprocessing=True, max_queue_size=2)
+    second = several.fit(source, epochs=2, verbose=0, shuffle=False)
+    np.testing.assert_allclose(first.history["loss"], second.history["loss"], rtol=1e-6)
+    assert list(batches_of(source, shuffle=True)) == list(
+        batches_of(Sequence(BATCHES), shuffle=True)
+    )
+
+
+def test_workers_are_ahead_by_the_length_of_the_queue_and_end_with_their_reader() -> None:
+    source = Sequence(BATCHES, workers=2, max_queue_size=3)
+    reading = batches_of(source)
+    assert next(reading) is BATCHES[0]
+    reading.close()
+    assert max(source.events) <= 3
+    assert not [t for t in threading.enumerate() if t.name.startswith("talweg-worker")]
+
+
+def test_what_a_worker_raises_ends_the_fit() -> None:
+    class Broken(Sequence):
+        def __getitem__(self, index: int) -> Any:
+            if index == 4:
+                raise OSError("picture 4 is torn")
+            return super().__getitem__(index)
+
+    with pytest.raises(OSError, match="picture 4 is torn"):
+        fresh().fit(Broken(BATCHES, workers=2), verbose=0, shuffle=False)
+
+
+def test_a_pydataset_need_not_call_the_constructor_of_its_base() -> None:
+    class Bare(Sequence):
+        def __init__(self) -> None:
+            self.batches, self.events = BATCHES, []
+
+    assert list(batches_of(Bare())) == BATCHES
 
 
 # -- read-ahead, errors, ends ------------------------------------------------------------

@@ -1,14 +1,23 @@
 """PyDataset: a sequence of batches that a user's class computes."""
 
+import itertools
+from collections import deque
+from collections.abc import Generator, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
+
+from talweg.core.random import host_generator
 
 
 class PyDataset:
     """Base for data that is made batch by batch: define `__getitem__` and `__len__`.
 
     Args:
-        workers, use_multiprocessing, max_queue_size: accepted as Keras does; batches are
-            prepared by one background thread.
+        workers: how many threads compute batches, which keep their order; up to 1, the thread
+            that reads them does.
+        use_multiprocessing: accepted as Keras does; the workers are threads here, for which
+            NumPy, files and networks let each other go on.
+        max_queue_size: how many batches several workers may be ahead.
 
     >>> class Squares(PyDataset):
     ...     def __len__(self):
@@ -18,6 +27,10 @@ class PyDataset:
     >>> Squares().num_batches
     2
     """
+
+    # For classes that do not call super().__init__.
+    workers = 1
+    max_queue_size = 10
 
     def __init__(
         self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
@@ -42,3 +55,42 @@ class PyDataset:
 
     def on_epoch_end(self) -> None:
         """Called after each epoch."""
+
+
+def batches_of(
+    dataset: PyDataset, shuffle: bool = False, seed: int = 0, epoch: int = 0
+) -> Generator[Any]:
+    """The batches of one pass, made by the data set's workers.
+
+    Args:
+        dataset: it may have no end.
+        shuffle: whether the batches come in an order of their own, if there is an end.
+        seed: of that order.
+        epoch: of that order.
+
+    >>> class Squares(PyDataset):
+    ...     num_batches = None
+    ...     def __getitem__(self, i):
+    ...         return i * i
+    >>> batches = batches_of(Squares(workers=3))
+    >>> [next(batches) for _ in range(4)]
+    [0, 1, 4, 9]
+    """
+    count = dataset.num_batches
+    order: Iterable[Any] = itertools.count() if count is None else range(count)
+    if shuffle and count is not None:
+        order = host_generator(seed, epoch).permutation(count).tolist()
+    if dataset.workers <= 1:
+        yield from map(dataset.__getitem__, order)
+        return
+    with ThreadPoolExecutor(dataset.workers, thread_name_prefix="talweg-worker") as workers:
+        ahead: deque[Future[Any]] = deque()
+        try:
+            for index in order:
+                ahead.append(workers.submit(dataset.__getitem__, index))
+                if len(ahead) > max(dataset.max_queue_size, 1):
+                    yield ahead.popleft().result()
+            while ahead:
+                yield ahead.popleft().result()
+        finally:
+            workers.shutdown(cancel_futures=True)

@@ -8,11 +8,10 @@ import jax
 import numpy as np
 
 from talweg.core import errors
-from talweg.core.random import host_generator
 from talweg.data.batches import Chunk, Sample, warn_of_the_end
 from talweg.data.host import check_rows, check_weight, rows_of, to_host
 from talweg.data.prefetch import prefetched
-from talweg.data.py_dataset import PyDataset
+from talweg.data.py_dataset import PyDataset, batches_of
 
 # A chunk holds at most so many batches and bytes, and is not waited for longer than this:
 # a slow source is trained on batch by batch.
@@ -88,6 +87,8 @@ class StreamBatches:
             self._running = None
         if self._dataset:
             self.source.on_epoch_begin()
+            if self._limit is None:  # it may have changed since the last epoch
+                self.steps = _length(self.source)
         came = yield from prefetched(self._chunks(index))
         if self._dataset:
             self.source.on_epoch_end()
@@ -141,20 +142,9 @@ class StreamBatches:
         return batch
 
     def _open(self, index: int) -> Iterator[Any]:
-        return self._items(self.source, index) if self._dataset else iter(self.source)
-
-    def _items(self, dataset: PyDataset, index: int) -> Iterator[Any]:
-        count = dataset.num_batches
-        if count is None:
-            index = 0
-            while True:
-                yield dataset[index]
-                index += 1
-        order = np.arange(count)
-        if self.shuffle:
-            order = host_generator(self.seed, index).permutation(count)
-        for i in order:
-            yield dataset[int(i)]
+        if self._dataset:
+            return batches_of(self.source, bool(self.shuffle), self.seed, index)
+        return iter(self.source)
 
     def _read(self, batch: Any) -> Sample:
         if isinstance(batch, (tuple, list)) and 1 <= len(batch) <= 3:
@@ -181,7 +171,9 @@ def _length(source: Any) -> int | None:
 
 
 def _endless(source: Any) -> bool:
-    """Whether a data set says, as those of tf.data do, that it has no end."""
+    """Whether a data set says that it has no end: PyDatasets, and those of tf.data."""
+    if isinstance(source, PyDataset):
+        return source.num_batches is None
     return hasattr(source, "cardinality") and int(source.cardinality()) == -1
 
 
