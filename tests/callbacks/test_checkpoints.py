@@ -126,7 +126,7 @@ def test_the_file_holds_the_model_of_that_epoch(tmp_path):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"filepath": "m.tf"}, r"\.keras or \.h5"),
+        ({"filepath": "m.tf"}, r"\.keras or \.h5 or \.hdf5"),
         ({"filepath": "m.keras", "save_weights_only": True}, r"\.weights\.h5"),
         ({"filepath": "m.keras", "save_freq": 0}, "save_freq"),
         ({"filepath": "m.keras", "save_freq": "batch"}, "save_freq"),

@@ -4,6 +4,7 @@ import json
 import warnings
 import zipfile
 
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -217,6 +218,25 @@ def test_weights_alone_go_both_ways(tmp_path):
     np.testing.assert_allclose(
         ours.predict(x, verbose=0), other.predict(x, verbose=0), rtol=1e-5, atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.hdf5"])
+def test_weights_alone_are_written_as_keras_2_did(tmp_path, name):
+    x, _ = data(sequential)
+    ours, theirs, other = sequential(talweg), sequential(keras), sequential(talweg)
+    ours.save_weights(tmp_path / name)
+    with h5py.File(tmp_path / name) as file:
+        assert "layer_names" in file.attrs
+        assert "model_config" not in file.attrs
+    other.load_weights(tmp_path / name)
+    np.testing.assert_array_equal(other.predict(x, verbose=0), ours.predict(x, verbose=0))
+    if name.endswith(".h5"):  # Keras 3 knows no other ending
+        theirs.load_weights(str(tmp_path / name))
+        np.testing.assert_allclose(
+            theirs.predict(x, verbose=0), ours.predict(x, verbose=0), rtol=1e-5, atol=1e-6
+        )
+    with pytest.raises(ValueError, match="objects_to_skip"):
+        ours.save_weights(tmp_path / name, objects_to_skip=ours.layers[:1])
 
 
 @pytest.mark.sampled

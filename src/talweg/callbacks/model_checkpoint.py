@@ -20,9 +20,9 @@ class ModelCheckpoint(MonitorCallback):
     told as a `CheckpointSaved` event.
 
     Args:
-        filepath: the name, ending in ".keras" or ".h5", or in ".weights.h5" with
-            `save_weights_only`. May hold `{epoch:02d}`, counted from 1, `{batch}`, and the
-            names of the logs: `{val_loss:.2f}`.
+        filepath: the name, ending in ".keras", or in ".weights.h5" with `save_weights_only`; in
+            ".h5" or ".hdf5" for the layout of Keras 2. May hold `{epoch:02d}`, counted from 1,
+            `{batch}`, and the names of the logs: `{val_loss:.2f}`.
         monitor: the key of the number in the logs that says which is best.
         verbose: 1 prints what is done.
         save_best_only: whether to save only when `monitor` is better than ever before. As long
@@ -54,7 +54,7 @@ class ModelCheckpoint(MonitorCallback):
         super().__init__(monitor, mode, initial_value_threshold)
         owner = type(self).__name__
         self.filepath = os.fspath(filepath)
-        endings = (".weights.h5",) if save_weights_only else (".keras", ".h5")
+        endings = (".weights.h5" if save_weights_only else ".keras", ".h5", ".hdf5")
         if not self.filepath.endswith(endings):
             expected = f"a name that ends in {' or '.join(endings)}"
             raise errors.invalid(owner, "filepath", expected, self.filepath)

@@ -65,7 +65,8 @@ class Filed(CompiledModel):
         Args:
             filepath: a name that ends in ".weights.h5": weights and the optimizer's state, for
                 Keras; or in ".safetensors": weights alone by their paths, for PyTorch, NumPy and
-                others. The latter needs `pip install "talweg[exchange]"`.
+                others, with `pip install "talweg[exchange]"`. Any other name that ends in ".h5" or
+                ".hdf5" gets weights alone as Keras 2 laid them out, which Keras 3 reads too.
             overwrite: whether a file of that name is replaced; else it is an error.
             max_shard_size: how much of 2**30 bytes one file may hold: the weights are then in
                 several, beside a `filepath` that ends in ".weights.json".

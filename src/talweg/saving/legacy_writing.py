@@ -51,6 +51,12 @@ def save_legacy(model: Any, path: Path, include_optimizer: bool, version: str) -
             _write_weights(file.create_group(OPTIMIZER), model.optimizer.variables)
 
 
+def save_legacy_weights(model: Any, path: Path, version: str) -> None:
+    """Write the weights alone, as `save_weights` of Keras 2 did into an `.h5` file."""
+    with hdf5.replaced(path) as file:
+        _write_layers(file, model, version)
+
+
 def _name(record: dict[str, Any]) -> str:
     return record.get("registered_name") or record["class_name"]
 

@@ -133,7 +133,7 @@ def save_weights(
     if sharded and os.fspath(filepath).endswith(_WEIGHTS):
         filepath = os.fspath(filepath).removesuffix(_WEIGHTS) + shards.ENDING
         warnings.warn(f"Weights in several files go by a JSON: {filepath}.", stacklevel=3)
-    endings = (shards.ENDING,) if sharded else (_WEIGHTS, exchange.ENDING)
+    endings = (shards.ENDING,) if sharded else (_WEIGHTS, exchange.ENDING, *_OLDER)
     path = _target(filepath, endings, overwrite, owner)
     if not model.built:
         raise ValueError(
@@ -147,6 +147,11 @@ def save_weights(
         if skipped:
             raise errors.invalid(owner, "objects_to_skip", "None for .safetensors", skipped)
         exchange.save(model, path)
+        return
+    if not path.name.endswith(_WEIGHTS):
+        if skipped:
+            raise errors.invalid(owner, "objects_to_skip", "None for .h5", skipped)
+        legacy_writing.save_legacy_weights(model, path, _FORMAT)
         return
     with hdf5.replaced(path) as file:
         state.write(file, model, skipped)
