@@ -6,7 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 # One compilation cache for all test processes; kept between runs.
 export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
-
+# Where bytecode may not be written, every start compiles all modules again: a second each.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test check format lint types doctest bench battery docs examples fuzz goldens parity node-test clean help
 

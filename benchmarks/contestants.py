@@ -146,8 +146,7 @@ class Script:
     def start(self, quick: bool) -> Iterator[Running]:
         with tempfile.TemporaryDirectory() as cache:
             running = _Command(self, quick, Path(cache))
-            if self.cache == "warm" or not self.cache:
-                running.measure()  # fills caches: compiled programs, bytecode, the disk's
+            running.measure()  # fills caches: bytecode, the disk's, compiled programs if warm
             yield running
 
 
@@ -161,7 +160,8 @@ class _Command:
 
     def measure(self) -> float:
         self._runs += 1
-        environment = {**os.environ, "KERAS_BACKEND": "jax"}
+        # An installed package has its bytecode; one that runs from its source writes it once.
+        environment = {**os.environ, "KERAS_BACKEND": "jax", "PYTHONDONTWRITEBYTECODE": ""}
         if self._script.cache:
             name = "warm" if self._script.cache == "warm" else f"cold-{self._runs}"
             folder = self._cache / name

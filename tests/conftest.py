@@ -1,8 +1,11 @@
 """Shared by all tests: Keras on JAX as the reference, one compilation cache, steady draws."""
 
+import atexit
 import collections
 import os
+import shutil
 import signal
+import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
@@ -21,8 +24,6 @@ import hypothesis
 import jax
 import pytest
 
-from talweg.core.compilation import use_persistent_cache
-
 # A shell has its jobs in the background ignore Ctrl-C, which tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -35,9 +36,13 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("talweg")
 
-use_persistent_cache()
-# Thousands of programs that nobody compiles again would make every look into the cache long.
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+# A third of the compiling is of programs that a test before compiled. A cache of each process's
+# own needs no lock, and none of the looks at all files that a limit of size costs.
+_compiled = tempfile.mkdtemp(prefix="talweg-tests-")
+atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
+jax.config.update("jax_compilation_cache_dir", _compiled)
+jax.config.update("jax_compilation_cache_max_size", -1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
 
 
 @pytest.hookimpl(tryfirst=True)

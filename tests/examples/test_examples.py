@@ -118,6 +118,7 @@ def test_digits_are_told_apart_better_than_by_mean_pictures(run, tmp_path):
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.battery
 def test_xray_ranks_the_ill_above_the_healthy(run, tmp_path):
     scores = run("xray", "--rows", "256", "--epochs", "4")
     assert scores["auc"] > 0.8

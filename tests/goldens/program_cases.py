@@ -61,15 +61,11 @@ REFERENCES = {
 # Those that take a moment and together touch most of what the programs use: they run by
 # default, the others with the battery.
 QUICK = (
-    "boston_k_fold",
     "control_flow",
-    "distillation",
-    "fashion_callbacks",
     "first_network",
     "keras2_optimizers",
     "one_cycle",
     "own_layers",
-    "siamese",
     "tokenizer_embeddings",
     "windows_tf_data",
 )

@@ -469,6 +469,7 @@ def test_outputs_gradients_states_and_penalties_are_those_of_keras(name, argumen
     assert_close(ours(draw(name, shape), training=False), mine[0][0], atol=2e-6)
 
 
+@pytest.mark.sampled("name")
 @every_case
 def test_shapes_and_weights_are_those_of_keras(name, arguments, shape):
     ours, theirs = pair(name, arguments, shape, name="it")

@@ -146,6 +146,7 @@ def _values_and_gradient(loss, y_true, y_pred):
     return values, gradient
 
 
+@pytest.mark.sampled("name")
 @each_case
 def test_values_and_gradients_equal_keras(name, number):
     options, y_true, y_pred = CASES[name][number]

@@ -250,7 +250,7 @@ def test_all_of_keras_is_there():
 
 
 # Keras's own: its confusion matrix asks for 64 bits.
-@pytest.mark.sampled("name", "weighted")
+@pytest.mark.sampled("name")
 @pytest.mark.filterwarnings("ignore:Explicitly requested dtype int64")
 @pytest.mark.parametrize("weighted", [False, True], ids=["plain", "weighted"])
 @pytest.mark.parametrize(("name", "kind", "options"), ALL)

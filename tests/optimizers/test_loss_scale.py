@@ -106,7 +106,7 @@ def test_compile_scales_the_loss_of_float16_models_unless_told_not_to(float16):
     assert isinstance(model_in_float16(auto_scale_loss=False).optimizer, SGD)
 
 
-@pytest.mark.parametrize("width", [4, 600_000], ids=["small", "large"])
+@pytest.mark.parametrize("width", [4, 100_000], ids=["small", "large"])
 def test_a_scale_that_overflows_is_lowered_and_training_goes_on(float16, width):
     model = model_in_float16(LossScaleOptimizer(SGD(1e-8), initial_scale=2.0**40), width)
     model.fit(X, Y, epochs=2, batch_size=2, verbose=0)

@@ -484,6 +484,7 @@ def test_the_batch_size_is_asked_for(problem):
 # -- the command -----------------------------------------------------------------------
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("target", ["income", "weight"])
 def test_a_table_is_asked_about_from_the_command_line(tmp_path, capsys, target):
     pandas = pytest.importorskip("pandas")
