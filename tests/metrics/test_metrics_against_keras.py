@@ -318,6 +318,7 @@ def test_a_compiled_update_on_lent_variables_equals_the_eager_one(name):
     assert all(not np.any(np.asarray(variable)) for variable in lent.variables)
 
 
+@pytest.mark.sampled(count=3)
 @pytest.mark.parametrize(
     "name", ["BinaryAccuracy", "AUC", "F1Score", "MeanIoU", "R2Score", "Recall", "Poisson"]
 )
