@@ -278,6 +278,36 @@ def test_an_h5_file_is_opened_by_keras_and_goes_on_here(tmp_path, make):
     np.testing.assert_allclose(fit(again, x, y), fit(ours, x, y), rtol=1e-5)
 
 
+@pytest.mark.parametrize("frozen", [["base"], ["first"], ["norm"], ["first", "norm"]])
+@pytest.mark.parametrize(("writer", "reader"), [(keras, talweg), (talweg, keras), (talweg, talweg)])
+def test_an_h5_file_of_a_model_with_frozen_parts_is_read_in_its_order(
+    tmp_path, writer, reader, frozen
+):
+    def transferred(k):
+        layers = [
+            k.layers.Input((4,)),
+            k.layers.Dense(4, name="first"),
+            k.layers.BatchNormalization(name="norm"),
+            k.layers.Dense(4, name="last"),
+        ]
+        base = k.Sequential(layers, name="base")
+        for name in frozen:
+            (base if name == "base" else base.get_layer(name)).trainable = False
+        inputs = k.Input((4,))
+        return k.Model(inputs, k.layers.Dense(2)(base(inputs)))
+
+    rng = np.random.default_rng(0)
+    first = transferred(writer)
+    first.set_weights([rng.random(w.shape, "float32") for w in first.get_weights()])
+    path = str(tmp_path / "m.h5")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        first.save(path)
+    second = reader.models.load_model(path, compile=False)
+    for stored, read in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_array_equal(stored, read)
+
+
 def test_an_h5_file_may_leave_the_optimizer_out_and_holds_no_subclassed_model(tmp_path):
     model = sequential(talweg)
     model.compile("adam", "mse")

@@ -1,7 +1,7 @@
 """Reading `.h5` files as Keras 2 wrote them, and Keras 3 does when it is asked to.
 
-The config is JSON in an attribute; weights lie under the names of their layers, in the
-order of `layer.weights`, trainable ones first.
+The config is JSON in an attribute; weights lie under the names of their layers, those that
+learn first.
 """
 
 import itertools
@@ -191,18 +191,11 @@ def _stored_weights(weights: Weights, below: str, name: str) -> list[str]:
 
 
 def in_order(layer: Any) -> list[Any]:
-    """The weights of a layer, trainable ones first, as they were made.
+    """The weights of a layer as they stand in a file: those that learn now, then those that do not.
 
-    One that stands still in a layer that learns is none of those: a kernel with LoRA beside it.
+    In a layer that stands still, with all that is in it, they are in the order of `weights`.
     """
-    last = {
-        id(v)
-        for part in layer._flatten_layers()
-        for v in part._own_weights()
-        if not v.made_trainable or (part.trainable and not v.trainable)
-    }
-    weights = layer.weights
-    return [v for v in weights if id(v) not in last] + [v for v in weights if id(v) in last]
+    return [*layer.trainable_weights, *layer.non_trainable_weights]
 
 
 def _load_optimizer(model: Any, weights: Weights) -> None:
