@@ -9,7 +9,7 @@ import numpy as np
 
 from talweg.core.compilation import QUICKLY
 from talweg.core.variables import Variable
-from talweg.optimizers import Optimizer
+from talweg.optimizers import GradientAccumulation, Optimizer
 from talweg.optimizers.composed import Composed
 from talweg.optimizers.state import Objective
 
@@ -140,15 +140,12 @@ def descend(optimizer: Optimizer, loss: Loss, count: int, rates: Any) -> Any:
 
 
 def gradients_per_step(make: Make) -> int:
-    """How many gradients it takes until the weights move: above 1 where they accumulate."""
-    optimizer = build(make, parameters())
-    params, state = values(optimizer), optimizer.cells_now()
-    step = compiled(step_of(optimizer))
-    for count, gradient in enumerate(gradients(8), 1):
-        params, state = step(gradient, state, params)
-        if any(not np.array_equal(p, q) for p, q in zip(params, parameters(), strict=True)):
-            return count
-    raise AssertionError("eight gradients moved nothing")
+    """How many gradients one step takes: above 1 where they accumulate."""
+    optimizer, count = make(), 1
+    while isinstance(optimizer, Composed):
+        count *= optimizer.steps if isinstance(optimizer, GradientAccumulation) else 1
+        optimizer = optimizer.parts[0]
+    return count * (optimizer.gradient_accumulation_steps or 1)
 
 
 def innermost(optimizer: Optimizer) -> Optimizer:
