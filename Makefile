@@ -4,7 +4,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# One compilation cache for all test processes; kept between runs.
+# One compilation cache for the programs that tests start; kept between runs.
 export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 # Where bytecode may not be written, every start compiles all modules again: a second each.
 export PYTHONDONTWRITEBYTECODE :=

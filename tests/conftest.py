@@ -1,4 +1,4 @@
-"""Shared by all tests: Keras on JAX as the reference, one compilation cache, steady draws."""
+"""Shared by all tests: Keras on JAX as the reference, a compilation cache each, steady draws."""
 
 import atexit
 import collections

@@ -306,6 +306,13 @@ def test_an_h5_file_of_a_model_with_frozen_parts_is_read_in_its_order(
     second = reader.models.load_model(path, compile=False)
     for stored, read in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_array_equal(stored, read)
+    if reader is talweg:  # Keras mixes up kernels of one shape
+        second.get_layer("base").trainable = True
+        for layer in second.get_layer("base").layers:
+            layer.trainable = True
+        second.load_weights(path)
+        for stored, read in zip(first.get_weights(), second.get_weights(), strict=True):
+            np.testing.assert_array_equal(stored, read)
 
 
 def test_an_h5_file_may_leave_the_optimizer_out_and_holds_no_subclassed_model(tmp_path):

@@ -5,7 +5,7 @@ learn first.
 """
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,7 +172,7 @@ def load_by_layer(
         pairs = list(itertools.zip_longest(mine, stored.values(), fillvalue=()))
     pairs.append((model._own_weights(), _stored_weights(weights, below, TOP)))
     for variables, paths in pairs:
-        filling.pair_all(variables, paths)
+        filling.pair_all(variables, _as_named(variables, paths))
     filling.settle(skip_mismatch, optimizer=False)
     filling.carry_out(allow_nan)
 
@@ -188,6 +188,23 @@ def _stored_weights(weights: Weights, below: str, name: str) -> list[str]:
     """The paths of the weights in one group, in order."""
     path = f"{below}/{name}" if below else name
     return [f"{path}/{weight}" for weight in _names(weights, path, "weight_names") or ()]
+
+
+def _as_named(variables: Sequence[Any], paths: Sequence[str]) -> Sequence[str]:
+    """The paths in the order of the variables, by the names of both where these are the same.
+
+    Else as they come: other parts may have stood still when the file was written.
+    """
+    names = [_end(variable.path) for variable in variables]
+    named = {_end(path): path for path in paths}
+    if len(named) == len(names) == len(paths) and named.keys() == set(names):
+        return [named[name] for name in names]
+    return paths
+
+
+def _end(path: str) -> str:
+    """The layer and the weight: Keras 2 put a ":0" behind them."""
+    return "/".join(path.removesuffix(":0").split("/")[-2:])
 
 
 def in_order(layer: Any) -> list[Any]:
