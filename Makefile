@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 export TALWEG_COMPILE_CACHE ?= $(CURDIR)/.cache/compiled
 # Where bytecode may not be written, every start compiles all modules again: a second each.
 export PYTHONDONTWRITEBYTECODE :=
+# Python compiles the modules that it imports; pip would compile all, for longer than it downloads.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile
 
 .PHONY: demo test check format lint types doctest bench battery docs examples fuzz goldens parity node-test clean help
 
@@ -18,14 +20,14 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "talweg needs Python 3.11 or newer; try: make PYTHON=python3.11 $(MAKECMDGOALS)"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(INSTALL) --upgrade pip
 
 $(VENV)/demo.done: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[data]'
+	$(INSTALL) -e '.[data]'
 	@touch $@
 
 $(VENV)/dev.done: $(BIN)/python pyproject.toml
-	$(BIN)/python -m pip install --quiet -e '.[dev]'
+	$(INSTALL) -e '.[dev]'
 	@touch $@
 
 demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a report
@@ -50,10 +52,10 @@ bench: $(VENV)/dev.done ## measure talweg beside its peers; those not installed 
 	$(BIN)/python -m benchmarks $(ARGS)
 
 $(VENV)/peers.done: $(VENV)/dev.done
-	$(BIN)/python -m pip install --quiet 'torch==2.13.0' 'tensorflow-cpu>=2.20' \
+	$(INSTALL) 'torch==2.13.0' 'tensorflow-cpu>=2.20' \
 		'pytorch_optimizer==4.1.0' schedulefree prodigyopt dadaptation
 	# Keras 2 for its programs; by itself it would bring the whole of TensorFlow again.
-	$(BIN)/python -m pip install --quiet --no-deps 'tf_keras==2.21.*'
+	$(INSTALL) --no-deps 'tf_keras==2.21.*'
 	@touch $@
 
 battery: $(VENV)/dev.done ## all laws and all cases over everything (half an hour)

@@ -1,11 +1,12 @@
-"""Shared by all tests: Keras on JAX as the reference, a compilation cache each, steady draws."""
+"""Shared by all tests: Keras on JAX as the reference, one compilation cache, steady draws."""
 
-import atexit
 import collections
+import contextlib
+import gc
 import os
-import shutil
 import signal
 import tempfile
+import time
 from importlib.metadata import version
 from pathlib import Path
 
@@ -23,6 +24,7 @@ os.environ.setdefault(
 import hypothesis
 import jax
 import pytest
+from jax._src.lru_cache import LRUCache
 
 # A shell has its jobs in the background ignore Ctrl-C, which tests press.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -36,13 +38,37 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("talweg")
 
-# A third of the compiling is of programs that a test before compiled. A cache of each process's
-# own needs no lock, and none of the looks at all files that a limit of size costs.
-_compiled = tempfile.mkdtemp(prefix="talweg-tests-")
-atexit.register(shutil.rmtree, _compiled, ignore_errors=True)
-jax.config.update("jax_compilation_cache_dir", _compiled)
+# A third of the compiling is of programs that a test before compiled, in this process or the next,
+# or in an earlier run. Without a limit of size the cache needs no lock and no look at all files.
+_COMPILED = Path(__file__).parent.parent / ".cache" / "tests"
+jax.config.update("jax_compilation_cache_dir", str(_COMPILED))
 jax.config.update("jax_compilation_cache_max_size", -1)
-jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+def _put(self, key, value):
+    """Write an entry at a stroke: JAX without its lock would let others read half of it."""
+    with tempfile.NamedTemporaryFile(dir=self.path, delete=False) as file:
+        file.write(value)
+    os.replace(file.name, self.path / f"{key}-cache")
+
+
+LRUCache.put = _put
+
+
+def pytest_sessionstart():
+    """Drop the programs of more than three days ago."""
+    for entry in _COMPILED.glob("*"):
+        with contextlib.suppress(FileNotFoundError):  # the other process has been here
+            if time.time() - entry.stat().st_mtime > 3 * 86400:
+                entry.unlink()
+
+
+def pytest_collection_finish():
+    """Spare the collector of garbage what all tests share, and most of its rounds."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 20, 50)
 
 
 @pytest.hookimpl(tryfirst=True)

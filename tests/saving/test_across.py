@@ -84,6 +84,7 @@ def test_small_floats(tmp_path, writer, reader, dtype):
     assert str(second.weights[0].dtype) == ("float32" if "mixed" in dtype else dtype)
 
 
+@pytest.mark.sampled
 def test_a_stateful_network_stays_stateful(tmp_path, writer, reader):
     x, y = numbers(16, 3, 4), numbers(16, 2)
     first = writer.Sequential(
@@ -129,6 +130,7 @@ def nested(k):
     return k.Model(given, k.layers.Dense(2)(k.layers.Flatten()(h)))
 
 
+@pytest.mark.sampled
 def test_models_in_models_with_shared_layers(tmp_path, writer, reader):
     x, y = numbers(16, 6), numbers(16, 2)
     first = nested(writer)
@@ -149,6 +151,7 @@ def test_a_frozen_part_stays_frozen(tmp_path, writer, reader):
     assert not any(layer.trainable for layer in second.get_layer("low").layers)
 
 
+@pytest.mark.sampled
 def test_dicts_of_losses_weights_and_metrics_with_a_schedule(tmp_path, writer, reader):
     x = {"a": numbers(16, 6), "b": numbers(16, 6)}
     y = {"p": numbers(16, 1), "q": RNG.integers(0, 3, 16)}
