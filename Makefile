@@ -34,7 +34,7 @@ demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a 
 	$(BIN)/talweg compare examples/data/adult.csv.gz --target income --rows 6000 \
 	  --epochs 10 --report report.html
 
-test: $(VENV)/dev.done ## run the tests (12 minutes on 2 slow cores)
+test: $(VENV)/dev.done ## run the tests (10 minutes on 2 slow cores, 7 once more)
 	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity and not battery' $(ARGS)
 
 check: format lint types test ## format, lint, types, tests

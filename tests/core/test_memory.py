@@ -41,6 +41,7 @@ def _faults(**environment: str) -> int:
     return int(done.stdout)
 
 
+@pytest.mark.battery
 @glibc
 def test_a_program_s_memory_is_kept_between_calls_unless_told_otherwise():
     assert _faults(TALWEG_KEEP_MEMORY="on") < 5_000

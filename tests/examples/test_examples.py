@@ -111,6 +111,7 @@ def test_a_failed_run_keeps_the_old_record_and_is_told(monkeypatch, tmp_path, ca
 # -- the examples ------------------------------------------------------------------------
 
 
+@pytest.mark.battery
 def test_digits_are_told_apart_better_than_by_mean_pictures(run, tmp_path):
     scores = run("digits", "--rows", "1500", "--epochs", "4", "--rate", "3e-3")
     assert scores["accuracy"] > scores["baseline"] + 0.04

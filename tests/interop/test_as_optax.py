@@ -139,6 +139,7 @@ def test_a_step_keeps_the_shape_of_the_state(name, loop):
         assert (new.shape, new.dtype) == (old.shape, old.dtype)
 
 
+@pytest.mark.sampled("loop")
 @pytest.mark.parametrize("name", ["Adam", "Muon"])
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_loop_takes_the_steps_of_the_optimizer(name, loop):

@@ -263,6 +263,7 @@ def _stacks(k):
     return nested, added, deferred, nested_first, fitted
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("case", range(5))
 def test_paths_and_order_of_variables_are_those_of_keras(case):
     paths = []

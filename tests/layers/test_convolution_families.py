@@ -93,6 +93,7 @@ def test_transposed_sizes_are_those_of_keras_for_all_kernels_and_strides(kind, p
                 assert tuple(ours) == tuple(theirs), arguments
 
 
+@pytest.mark.battery
 def test_an_autoencoder_of_all_families_learns():
     talweg.utils.set_random_seed(0)
     x = np.random.default_rng(0).uniform(size=(32, 8, 8, 1)).astype("float32")

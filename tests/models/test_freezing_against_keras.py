@@ -25,6 +25,7 @@ def with_base(k: Any, frozen: bool) -> Any:
     return model
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("frozen", [True, False])
 def test_a_model_is_evaluated_without_compiling_again(frozen: bool) -> None:
     pair = twins(lambda k: with_base(k, frozen))

@@ -170,6 +170,7 @@ def splitting(k: Any, handed: Any, eagerly: bool = False, **compiled: Any) -> An
     return model
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("case", HANDED)
 def test_an_own_loss_hands_on_what_it_likes(case: str) -> None:
     handed, y, compiled = HANDED[case]

@@ -180,6 +180,7 @@ def batches_of(*batch):
 Y, WEIGHT = A[:, :1] * 5, np.arange(4.0)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize(("loss", "more", "data"), [
     (["mse", None], {}, (A, [Y, None])),
     ([None, "mae"], {}, (A, (None, Y))),

@@ -78,6 +78,7 @@ def test_validation_callbacks_and_the_model_after_fit_see_the_weights_to_use(nam
     assert model.evaluate(X, Y, verbose=0) == pytest.approx(last, rel=1e-6)
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.parametrize("name", MAKERS)
 def test_a_second_fit_goes_on_with_the_same_bits(name):
     whole, halves = model_of(MAKERS[name]()), model_of(MAKERS[name]())

@@ -494,6 +494,7 @@ def by_function(o):
     return lambda variable: first if "a" in variable.path else second
 
 
+@pytest.mark.sampled(count=2)
 @pytest.mark.filterwarnings("ignore:__array__ implementation")
 @pytest.mark.parametrize("factor", [None, 8.0])
 @pytest.mark.parametrize("arrange", [by_map, by_function])

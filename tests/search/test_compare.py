@@ -35,6 +35,11 @@ def build():
     )
 
 
+def head():
+    """The smallest model, where it does not matter which."""
+    return talweg.Sequential([Dense(1, activation="sigmoid", input_dim=5)])
+
+
 SETTINGS = {"folds": 3, "seeds": 2, "epochs": 3, "batch_size": 16, "verbose": 0}
 
 
@@ -156,7 +161,7 @@ def test_fit_best_trains_the_best_on_all_rows(problem, result):
 
 def test_metrics_that_are_better_when_higher(problem):
     result = talweg.compare(
-        build, *problem, optimizers="adam", learning_rates=[1e-5, 3e-2], folds=2, epochs=4,
+        head, *problem, optimizers="adam", learning_rates=[1e-5, 3e-2], folds=2, epochs=4,
         monitor="val_accuracy", verbose=0,
     )  # fmt: skip
     frame = result.to_frame()
@@ -215,7 +220,7 @@ def test_transformers_are_fitted_on_each_folds_training_part_only(problem):
     def run(values):
         fitted.clear()
         return talweg.compare(
-            build, values, y, optimizers="sgd", learning_rates=[0.1], folds=KFold(2), epochs=1,
+            head, values, y, optimizers="sgd", learning_rates=[0.1], folds=KFold(2), epochs=1,
             transform=Spy, verbose=0,
         )  # fmt: skip
 
@@ -233,7 +238,7 @@ def test_transformers_are_fitted_on_each_folds_training_part_only(problem):
 )
 def test_any_splitter(problem, folds, groups):
     result = talweg.compare(
-        build, *problem, optimizers="sgd", learning_rates=[0.1], folds=folds, groups=groups,
+        head, *problem, optimizers="sgd", learning_rates=[0.1], folds=folds, groups=groups,
         epochs=1, batch_size=8, verbose=0,
     )  # fmt: skip
     assert len(result.trials) == 3
@@ -343,7 +348,7 @@ def test_the_report_is_one_file_with_the_pictures_in_it(result, tmp_path):
 
 def test_progress_without_a_terminal_is_a_line_per_optimizer(problem, capsys):
     talweg.compare(
-        build, *problem, optimizers=["sgd", "adam"], learning_rates=[0.1], folds=2, epochs=1
+        head, *problem, optimizers=["sgd", "adam"], learning_rates=[0.1], folds=2, epochs=1
     )
     lines = capsys.readouterr().out.splitlines()
     assert sorted(line.split(":")[0] for line in lines) == ["adam", "sgd"]

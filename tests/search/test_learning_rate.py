@@ -178,6 +178,7 @@ def test_gradient_descent_on_a_quadratic_has_its_edge_at_two_over_the_largest_cu
     assert model.evaluate(x, y, verbose=0) < 1e-4 * result.control.mean()
 
 
+@pytest.mark.sampled
 @pytest.mark.parametrize("name", ["sgd", "adam"])
 def test_the_suggestion_trains_nearly_as_well_as_the_best_of_a_grid(name):
     rng = np.random.default_rng(1)

@@ -126,7 +126,7 @@ OPTIMIZERS_BY_NAME = {n: maker(c) for n, c in exported(optimizers, Optimizer).it
 
 # All laws over all optimizers take a quarter of an hour: `make battery`. Every run has all
 # laws over one of each kind, and over the others those that need no compiling to speak of.
-KINDS = ("Adam", "ByPath", "Lookahead", "update_step")
+KINDS = ("Adam", "ByPath", "update_step")
 QUICK = {
     "config_makes_an_equal_optimizer",
     "every_invalid_value_is_refused",
