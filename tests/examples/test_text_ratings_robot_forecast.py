@@ -78,6 +78,7 @@ def test_a_character_does_not_see_those_after_it():
     assert np.abs(before[0, 40:] - after[0, 40:]).max() > 1e-2
 
 
+@pytest.mark.battery
 def test_ratings_by_biases_and_vectors_beat_the_mean(run):
     scores = run("ratings", "--folds", "2", "--epochs", "40")
     assert scores["rmse"] < scores["mean"] - 0.02
@@ -95,6 +96,7 @@ def test_naive_ratings_are_those_by_hand():
     assert found["baseline"][0] == pytest.approx(1.0 - 1.0 + 0.5)
 
 
+@pytest.mark.battery
 def test_robot_balances_longer_than_by_chance(run):
     pytest.importorskip("gymnasium")
     scores = run("robot", "--epochs", "25", "--rows", "8", "--episodes", "20")
