@@ -22,6 +22,7 @@ class ArrayBatches:
         steps: steps per epoch. The passes over the data then go on across epochs; where
             a pass ends inside an epoch, the epoch ends with it and a warning says so.
         read: makes arrays of x.
+        on_device: whether chunks are put on the device, or stay on the host.
     """
 
     def __init__(
@@ -34,6 +35,7 @@ class ArrayBatches:
         seed: int = 0,
         steps: int | None = None,
         read: Callable[[Any, str], Any] = to_host,
+        on_device: bool = True,
     ):
         self._host = Sample(read(x, "x"), to_host(y, "y"), to_host(weight, "sample_weight"))
         self.rows = check_rows(*self._host)
@@ -46,6 +48,7 @@ class ArrayBatches:
         self._limit = steps
         self._pass_steps = -(-self.rows // batch_size)
         self.steps: int | None = self._pass_steps if steps is None else steps
+        self._on_device = on_device
         self._device: Sample | None = None
 
     @property
@@ -76,14 +79,16 @@ class ArrayBatches:
         return generator.permutation(self.rows).astype(np.int32)
 
     def epoch(self, index: int) -> Generator[Chunk, None, None]:
-        device = self._device = self._device or jax.device_put(self._host)
+        data = self._host
+        if self._on_device:
+            data = self._device = self._device or jax.device_put(data)
         if self._limit is None:
-            yield Chunk(device, self.order(index), self.batch_size)
+            yield Chunk(data, self.order(index), self.batch_size)
             return
         number, part = divmod(index, -(-self._pass_steps // self._limit))
         begin = part * self._limit
         steps = min(self._limit, self._pass_steps - begin)
         rows = slice(begin * self.batch_size, (begin + steps) * self.batch_size)
-        yield Chunk(device, self.order(number)[rows], self.batch_size)
+        yield Chunk(data, self.order(number)[rows], self.batch_size)
         if steps < self._limit:
             warn_of_the_end(self._limit, steps)

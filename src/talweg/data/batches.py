@@ -1,7 +1,8 @@
 """Batches: the one form in which data reaches the engine.
 
-An epoch is a sequence of chunks. A chunk is arrays on the device, and the order in which
-their rows are taken, `batch_size` at a time; the last batch of a chunk may be smaller.
+An epoch is a sequence of chunks. A chunk is arrays (on the device, but for predictions, which
+take each row once), and the order in which their rows are taken, `batch_size` at a time; the
+last batch of a chunk may be smaller.
 Data in memory is one chunk per epoch, a stream is many.
 """
 
@@ -22,7 +23,7 @@ class Sample(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    """Rows on the device and the order of taking them.
+    """Rows and the order of taking them.
 
     Attributes:
         data: a `Sample` of arrays, rows first.

@@ -24,6 +24,7 @@ def open_batches(
     seed: int = 0,
     owner: str = "fit",
     read: Callable[[Any, str], Any] = to_host,
+    on_device: bool = True,
 ) -> Batches:
     """Batches over arrays, tables, generators, datasets or loaders.
 
@@ -35,6 +36,7 @@ def open_batches(
         seed: of the order.
         owner: who asks, for messages.
         read: makes arrays of x, or of the x of each batch; `(x, "x")` -> arrays.
+        on_device: whether chunks are put on the device, or stay on the host.
 
     Raises:
         ValueError: a batch size that is no positive integer, y given beside a stream, …
@@ -53,10 +55,10 @@ def open_batches(
                 owner, given[0], "part of the batches when x is a stream", "a separate argument",
                 "Let the stream yield (x, y, sample_weight).",
             )  # fmt: skip
-        return StreamBatches(x, steps, shuffle, seed, read)
+        return StreamBatches(x, steps, shuffle, seed, read, on_device)
     check_index(x=x, y=y, sample_weight=sample_weight)
     size = None if batch_size is None else int(batch_size)
-    return ArrayBatches(x, y, sample_weight, size, shuffle, seed, steps, read)
+    return ArrayBatches(x, y, sample_weight, size, shuffle, seed, steps, read, on_device)
 
 
 def is_stream(x: Any) -> bool:

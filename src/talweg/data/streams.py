@@ -34,6 +34,7 @@ class StreamBatches:
         shuffle: whether a PyDataset's batches come in a new order each pass.
         seed: of that order.
         read: makes arrays of the x of a batch.
+        on_device: whether chunks are put on the device, or stay on the host.
 
     Raises:
         ValueError: the source says that it has no end, and `steps` is None.
@@ -41,7 +42,7 @@ class StreamBatches:
 
     def __init__(
         self, source: Any, steps: int | None = None, shuffle: bool | str = False, seed: int = 0,
-        read: Callable[[Any, str], Any] = to_host,
+        read: Callable[[Any, str], Any] = to_host, on_device: bool = True,
     ):  # fmt: skip
         if steps is None and _endless(source):
             raise errors.invalid(
@@ -52,6 +53,7 @@ class StreamBatches:
         self.seed = seed
         self._limit = steps
         self._read_x = read
+        self._on_device = on_device
         self._length = _length(source)
         self.steps = steps if steps is not None else self._length
         self._dataset = isinstance(source, PyDataset)
@@ -104,17 +106,17 @@ class StreamBatches:
         asked = time.perf_counter()
         for sample in self._samples(index):
             if group and _shapes(sample) != _shapes(group[0]):
-                yield _joined(group, came - len(group))
+                yield _joined(group, came - len(group), self._on_device)
                 group = []
             group.append(sample)
             came += 1
             late = time.perf_counter() - asked > _GROUP_SECONDS
             if late or len(group) == _capacity(group[0]):
-                yield _joined(group, came - len(group))
+                yield _joined(group, came - len(group), self._on_device)
                 group = []
                 asked = time.perf_counter()
         if group:
-            yield _joined(group, came - len(group))
+            yield _joined(group, came - len(group), self._on_device)
         return came
 
     def _samples(self, index: int) -> Iterator[Sample]:
@@ -187,14 +189,15 @@ def _capacity(sample: Sample) -> int:
     return min(_GROUP, max(1, _GROUP_BYTES // max(size, 1)))
 
 
-def _joined(group: list[Sample], first: int) -> Chunk:
+def _joined(group: list[Sample], first: int, on_device: bool) -> Chunk:
     """Batches of one shape as a chunk, padded to a steady number of rows."""
     capacity = _capacity(group[0])
 
     def join(*leaves: Any) -> Any:
         parts = [np.asarray(leaf) for leaf in leaves]
         parts += [np.zeros_like(parts[0])] * (capacity - len(parts))
-        return jax.device_put(np.concatenate(parts))
+        joined = np.concatenate(parts)
+        return jax.device_put(joined) if on_device else joined
 
     rows = rows_of(group[0])
     order = np.arange(rows * len(group), dtype=np.int32)

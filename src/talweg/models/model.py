@@ -288,8 +288,9 @@ class Model(Filed, StateTree, CompiledModel):
         """
         x = self._named_columns(x)
         batches = open_batches(
-            x, batch_size=batch_size, steps=steps, owner="predict", read=self._to_host
-        )
+            x, batch_size=batch_size, steps=steps, owner="predict", read=self._to_host,
+            on_device=False,
+        )  # fmt: skip
         predictor = self._predictor_for(batches)
         patient = verbose == "auto"
         callbacks = self._callbacks(callbacks, 0 if patient else verbose, batches)
@@ -341,7 +342,9 @@ class Model(Filed, StateTree, CompiledModel):
             return self._predictor_for(batches).run(batches, CallbackList())
 
     def _one_batch(self, x: Any, y: Any, weight: Any, owner: str) -> ArrayBatches:
-        batches = open_batches(x, y, weight, batch_size=2**31 - 1, owner=owner, read=self._to_host)
+        batches = open_batches(
+            x, y, weight, batch_size=2**31 - 1, owner=owner, read=self._to_host, on_device=False
+        )
         if not isinstance(batches, ArrayBatches):
             raise errors.wrong_type(owner, "x", "one batch of arrays", x)
         return batches

@@ -17,7 +17,7 @@ from talweg.layers.context import call_context
 from talweg.layers.host_layer import Unspelled, spelling_later
 from talweg.models import data_checks
 from talweg.models.steps import metric_variables, overrides
-from talweg.training.block import gather, slow_in_loops
+from talweg.training.block import slow_in_loops
 
 # Long predictions run so many batches in one call.
 _BLOCK = 256
@@ -52,15 +52,15 @@ class Predictor:
         # The layer that makes text of an output, or None, for each of the outputs.
         self._spellers: list[Any] = []
 
-    def _one(self, arrays: Any, x: Any, rows: Any) -> Any:
+    def _one(self, arrays: Any, x: Any) -> Any:
         self.traces["single"] = self.traces.get("single", 0) + 1
-        outputs, moved = self._step(arrays, gather(x, rows))
+        outputs, moved = self._step(arrays, x)
         self._moves = bool(moved)
         return outputs, moved
 
-    def _many(self, arrays: Any, x: Any, order: Any) -> Any:
+    def _many(self, arrays: Any, x: Any) -> Any:
         self.traces["block"] = self.traces.get("block", 0) + 1
-        return jax.lax.map(lambda rows: self._step(arrays, gather(x, rows))[0], order)
+        return jax.lax.map(lambda batch: self._step(arrays, batch)[0], x)
 
     def _step(self, arrays: Any, x: Any) -> tuple[Any, dict[int, Any]]:
         """The outputs, and the variables that the call assigned: nearly always none."""
@@ -96,9 +96,9 @@ class Predictor:
         leaves = [leaf if by is None else by(np.asarray(leaf)) for leaf, by in pairs]
         return jax.tree.unflatten(structure, leaves)
 
-    def _run_one(self, arrays: list[Any], x: Any, rows: Any) -> Any:
+    def _run_one(self, arrays: list[Any], x: Any) -> Any:
         """One batch; what it assigned is kept for the next."""
-        outputs, moved = self._single(arrays, x, rows)
+        outputs, moved = self._single(arrays, x)
         for i, value in moved.items():
             arrays[i] = self.variables[i].assign(value).value
         return outputs
@@ -147,17 +147,16 @@ class Predictor:
     def _results(self, chunk: Chunk, joined: bool) -> Iterator[tuple[int, Callable[[], Any]]]:
         """Runs of batches: how many, and what computes their outputs."""
         arrays = [variable.value for variable in self.variables]
-        x, size, done = chunk.data.x, chunk.batch_size, 0
+        size, done = chunk.batch_size, 0
         looped = joined and chunk.steps >= _LONG and self._loops(arrays, chunk)
         while done < chunk.steps:
             count = _BLOCK if looped and chunk.steps - done > _BLOCK else 1
-            # Not as a JAX array: its conversion would wait for the batch that is being computed.
-            rows = chunk.order[done * size : (done + count) * size].astype(np.int32)
+            x = _cut(chunk, done, count)
             if count == 1:
-                yield 1, functools.partial(self._run_one, arrays, x, rows)
+                yield 1, functools.partial(self._run_one, arrays, x)
             else:
-                order = rows.reshape(count, size)
-                yield count, lambda order=order: jax.tree.map(_rows, self._block(arrays, x, order))
+                x = jax.tree.map(lambda a: a.reshape(-1, size, *a.shape[1:]), x)
+                yield count, lambda x=x: jax.tree.map(_rows, self._block(arrays, x))
             done += count
 
     def _explain(self, chunk: Chunk, outputs: list[Any]) -> None:
@@ -170,15 +169,19 @@ class Predictor:
             return
         if all(np.isfinite(np.sum(leaf)) for leaf in jax.tree.leaves(outputs)):
             return
-        data_checks.ask_layers(self._model, jax.tree.map(lambda a: a[chunk.order], chunk.data.x))
+        data_checks.ask_layers(self._model, _cut(chunk, 0, chunk.steps))
 
     def _loops(self, arrays: Any, chunk: Chunk) -> bool:
         """Whether a loop over the batches is not slower than calls one by one."""
         if self._slow_in_loops is None:
-            rows = chunk.order[: chunk.batch_size].astype(np.int32)
-            traced = self._single.trace(arrays, chunk.data.x, rows)
-            self._slow_in_loops = slow_in_loops(traced)
+            self._slow_in_loops = slow_in_loops(self._single.trace(arrays, _cut(chunk, 0, 1)))
         return not self._slow_in_loops and not self._moves
+
+
+def _cut(chunk: Chunk, first: int, count: int) -> Any:
+    """Some batches of a chunk, whose rows lie in their order on the host."""
+    end = min((first + count) * chunk.batch_size, len(chunk.order))
+    return jax.tree.map(lambda a: a[first * chunk.batch_size : end], chunk.data.x)
 
 
 def _rows(stacked: Any) -> np.ndarray:
