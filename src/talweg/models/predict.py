@@ -167,7 +167,7 @@ class Predictor:
         """
         if not data_checks.layers_that_check(self._model):
             return
-        if all(np.isfinite(np.sum(leaf)) for leaf in jax.tree.leaves(outputs)):
+        if all(np.isfinite(np.sum(np.asarray(leaf))) for leaf in jax.tree.leaves(outputs)):
             return
         data_checks.ask_layers(self._model, _cut(chunk, 0, chunk.steps))
 
