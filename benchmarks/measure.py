@@ -1,4 +1,4 @@
-"""Measuring: A B C A B C …, medians, and ratios repeat by repeat."""
+"""Measuring: A B C C B A A B C …, medians, and ratios repeat by repeat."""
 
 import contextlib
 from collections.abc import Callable
@@ -78,7 +78,8 @@ def measure(row: Row, repeats: int, quick: bool, tell: Callable[[str], Any]) -> 
                 result.losses[key] = loss
         result.seconds = {key: [] for key in running}
         for repeat in range(repeats):
-            for key in list(running):
+            # Forth and back: whoever comes after another, or as the machine warms, does so in turn.
+            for key in list(running)[:: -1 if repeat % 2 else 1]:
                 tell(f"{row.contestants[key].label}, {repeat + 1} of {repeats}")
                 try:
                     result.seconds[key].append(running[key].measure())
