@@ -15,6 +15,7 @@ import numpy as np
 
 from talweg import losses
 from talweg.core import errors, random
+from talweg.core.compilation import SHORT_RUN
 from talweg.data.batches import Sample
 from talweg.data.host import check_rows, to_host
 from talweg.models import Model, data_checks
@@ -22,6 +23,9 @@ from talweg.search.candidates import class_codes, labelled, rates_for, splits
 from talweg.search.comparison import Comparison, Recipe, Trial
 from talweg.search.members import Member, Run, Start, validation
 from talweg.search.progress import Progress
+
+# Numbers that steps may read until it pays to compile them well; about 10 seconds of steps.
+_SHORT = 1 << 29
 
 
 def compare(
@@ -107,8 +111,10 @@ def compare(
         data_checks.check_values(model, jax.tree.map(np.asarray, data), outputs)
         higher = _higher_is_better(model, monitor)
         model.reset_metrics()
-        testing = validation(model, sample)
         total = sum(map(len, grids.values())) * len(starts) * epochs
+        steps = total * -(-max(len(train) for train, _ in pairs) // batch_size)
+        options = SHORT_RUN if steps * _numbers(model, sample) < _SHORT else {}
+        testing = validation(model, sample, options)
         progress = Progress(verbose, total)
 
         def train(label: str) -> list[Trial]:
@@ -119,7 +125,8 @@ def compare(
             ]
             progress.begin(label)
             run = Run(
-                model, chosen[label], testing, starts, pairs, data, offsets, batch_size, epochs
+                model, chosen[label], testing, starts, pairs, data, offsets, batch_size, epochs,
+                options,
             )  # fmt: skip
             run.train(members, memory // workers, label, progress)
             progress.end(label)
@@ -157,6 +164,12 @@ def compare(
             target_transform,
         ),
     )
+
+
+def _numbers(model: Model, sample: Sample) -> int:
+    """How many numbers one step reads: the weights and a batch."""
+    weights = [variable.value for variable in model.trainable_variables]
+    return sum(leaf.size for leaf in jax.tree.leaves([weights, sample]))
 
 
 def _targets(y: Any) -> np.ndarray:

@@ -45,12 +45,12 @@ class Start:
     shuffle: int
 
 
-def validation(model: Model, sample: Sample) -> Population:
+def validation(model: Model, sample: Sample, options: dict[str, Any]) -> Population:
     """The validation of many members; it also knows whether their steps can be looped."""
     trainee = ModelTrainee(model, None)
     program = trainee.test_program
     traced = jax.jit(program.step).trace(trainee.read_state(), sample)
-    return Population(program.step, program.report, slow_in_loops(traced))
+    return Population(program.step, program.report, slow_in_loops(traced), options)
 
 
 class Run:
@@ -59,6 +59,7 @@ class Run:
     def __init__(
         self, model: Model, optimizer: Optimizer, testing: Population, starts: list[Start],
         pairs: Any, data: Any, offsets: list[int], batch_size: int, epochs: int,
+        options: dict[str, Any],
     ):  # fmt: skip
         self.starts, self.pairs, self.data, self.offsets = starts, pairs, data, offsets
         self.batch_size, self.epochs = batch_size, epochs
@@ -66,7 +67,7 @@ class Run:
         trainee = ModelTrainee(model, optimizer)
         program = trainee.train_program
         self.template = trainee.read_state()
-        self.training = Population(program.step, program.report, testing.stepwise)
+        self.training = Population(program.step, program.report, testing.stepwise, options)
         self.testing = testing
 
     def train(self, members: list[Member], memory: int, label: str, progress: Progress) -> None:

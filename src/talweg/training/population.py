@@ -30,26 +30,30 @@ class Population:
         step: `(state, batch) -> state` of a single member, pure.
         report: `(state) -> {name: scalar}` of a single member.
         stepwise: whether every step is a call of its own, for steps that a loop slows down.
+        options: of XLA, for `jax.jit`.
 
     Attributes:
         traces: how often each program was traced, by name.
     """
 
-    def __init__(self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False):
+    def __init__(
+        self, step: Step, report: Callable[[TrainState], Any], stepwise: bool = False,
+        options: dict[str, Any] | None = None,
+    ):  # fmt: skip
         self.stepwise = stepwise
         use_persistent_cache()
         keep_memory()
         self.traces: dict[str, int] = {}
         self._step, self._report = step, report
-        self._loop = jax.jit(self._counted("loop", self._many), donate_argnums=0)
-        self._single = jax.jit(self._counted("single", self._one), donate_argnums=0)
+        self._loop = self._compiled("loop", self._many, options)
+        self._single = self._compiled("single", self._one, options)
 
-    def _counted(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def _compiled(self, name: str, function: Callable[..., Any], options: Any) -> Any:
         def counted(*args: Any) -> Any:
             self.traces[name] = self.traces.get(name, 0) + 1
             return function(*args)
 
-        return counted
+        return jax.jit(counted, donate_argnums=0, compiler_options=options)
 
     def _advance(self, state: TrainState, data: Any, rows: Any, active: Any) -> TrainState:
         """One step of every member; those that are not active stand still."""
