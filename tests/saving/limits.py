@@ -8,6 +8,7 @@ no file written outside the temporary folder, none read but the one that was giv
 import codecs
 import contextlib
 import ctypes
+import gc
 import os
 import sys
 import tempfile
@@ -69,12 +70,14 @@ def limited(seconds=SECONDS):
         ctypes.CDLL(None).malloc_trim(0)  # or what was freed before would be taken unnoticed
         Path("/proc/self/clear_refs").write_text("5")
         before = _peak()[1]
+    gc.disable()  # whose rounds look at all that the process has
     modules = set(sys.modules)
     _thread, _seen, started = threading.get_ident(), [], time.process_time()
     try:
         yield
     finally:
         took, seen, _seen = time.process_time() - started, _seen, None
+        gc.enable()
     grown = _peak()[0] - before if measures else 0
     if "TALWEG_LIMITS" in os.environ:
         print(f"{took:.3f} s, {grown / (1 << 20):.1f} MB")
