@@ -34,7 +34,7 @@ demo: $(VENV)/demo.done ## compare optimizers on the census income data, with a 
 	$(BIN)/talweg compare examples/data/adult.csv.gz --target income --rows 6000 \
 	  --epochs 10 --report report.html
 
-test: $(VENV)/dev.done ## run the tests (10 minutes on 2 slow cores, 7 once more)
+test: $(VENV)/dev.done ## run the tests (10 minutes on 2 slow cores)
 	$(BIN)/python -m pytest -n auto --dist loadfile -q -m 'not parity and not battery' $(ARGS)
 
 check: format lint types test ## format, lint, types, tests
@@ -58,7 +58,7 @@ $(VENV)/peers.done: $(VENV)/dev.done
 	$(INSTALL) --no-deps 'tf_keras==2.21.*'
 	@touch $@
 
-battery: $(VENV)/dev.done ## all laws and all cases over everything (half an hour)
+battery: $(VENV)/dev.done ## all laws and all cases over everything (an hour)
 	XLA_FLAGS= JAX_DISABLE_MOST_OPTIMIZATIONS=0 $(BIN)/python -m pytest -n auto --dist load -q -m battery $(ARGS)
 
 docs: $(VENV)/dev.done ## write the galleries of docs/ again, pictures too (6 minutes)

@@ -1,5 +1,6 @@
 """ArrayBatches: orders, passes, chunks."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -51,3 +52,11 @@ def test_steps_go_on_across_epochs_and_end_with_the_pass() -> None:
 def test_the_batch_size_follows_from_the_steps() -> None:
     assert ArrayBatches(X, batch_size=None).batch_size == 32
     assert ArrayBatches(X, batch_size=None, steps=4).batch_size == 6
+
+
+def test_what_is_taken_once_stays_on_the_host():
+    x = np.arange(10.0, dtype="float32").reshape(5, 2)
+    (chunk,) = ArrayBatches(x, batch_size=2, on_device=False).epoch(0)
+    assert chunk.data.x is x
+    (chunk,) = ArrayBatches(x, batch_size=2).epoch(0)
+    assert isinstance(chunk.data.x, jax.Array)

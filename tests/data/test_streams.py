@@ -491,3 +491,9 @@ def test_an_example_consumes_nothing() -> None:
     assert source.taken == 1
     assert sum(chunk.steps for chunk in batches.epoch(0)) == 3
     assert source.taken == 3
+
+
+def test_what_is_taken_once_stays_on_the_host():
+    batches = [np.ones((2, 3), "float32")] * 3
+    for chunk in StreamBatches(iter(batches), on_device=False).epoch(0):
+        assert isinstance(chunk.data.x, np.ndarray)
