@@ -76,7 +76,10 @@ def _inlined(inner: Any, inputs: Sequence[Any]) -> list[Any]:
 
 def _scan(inputs: Sequence[Any], parameters: dict[str, Any]) -> list[Any]:
     """From the end: the inputs turned round, and the outputs again."""
-    fixed, carried = parameters["num_consts"], parameters["num_carry"]
+    if "ft_in" in parameters:  # since JAX 0.11: the inputs' groups in place of their sizes
+        fixed, carried = map(len, parameters["ft_in"].elts[:2])
+    else:
+        fixed, carried = parameters["num_consts"], parameters["num_carry"]
     consts, carry = inputs[:fixed], inputs[fixed : fixed + carried]
     rows, body = inputs[fixed + carried :], parameters["jaxpr"]
     back = parameters["reverse"]

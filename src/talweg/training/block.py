@@ -3,17 +3,19 @@
 The loop inside is `fori_loop` with its bounds as data, so one compilation serves every
 block length. Batches are gathered inside from rows that lie on the device.
 
-Two programs stand behind a block. `loop` runs many steps in one call. `single` runs one
-step outside any loop: for the last, smaller batch; where a callback wants the weights
-after every step; and for steps with convolutions on a CPU, whose weight gradient XLA
-runs about 18 times slower inside a loop (measured with jax 0.10.2; with a step of
-milliseconds, the microseconds of a call do not matter).
+Two programs stand behind a block. `loop` runs many steps in one call, or one where a callback
+wants the weights after it: the loop over a small step is one kernel (`core.kernels`) and rounds
+in its own way. `single` runs one step outside any loop: for the last, smaller batch, and for
+steps with convolutions on a CPU, whose weight gradient XLA runs about 18 times slower inside a
+loop (measured with jax 0.10.2; with a step of milliseconds, the microseconds of a call do not
+matter).
 
 Hyperparameters go in and are never written back, so a rate that another thread sets
 while a block runs is not lost.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -21,6 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core.compilation import use_persistent_cache
+from talweg.core.kernels import ONE_KERNEL, equations, fits_one_kernel
 from talweg.core.memory import keep_memory
 from talweg.data import Chunk
 from talweg.training.state import TrainState
@@ -66,16 +69,25 @@ class Program:
         self.moving = frozenset(moving)
         self.traces: dict[str, int] = {}
         self._slow_in_loops: bool | None = None
+        self._fits: dict[int, bool] = {}
         self._single = self._compiled("single", self._one)
-        self._loop = self._compiled("loop", self._many)
-        self._traced = self._compiled("traced", self._many_traced)
+        self._loop, self._traced = (
+            {
+                False: self._compiled(name, functools.partial(function, gather)),
+                True: self._compiled(
+                    name, functools.partial(function, _gather_in_turn), ONE_KERNEL
+                ),
+            }
+            for name, function in (("loop", self._many), ("traced", self._many_traced))
+        )
 
-    def _compiled(self, name: str, function: Callable[..., Any]) -> Any:
+    def _compiled(self, name: str, function: Callable[..., Any], options: Any = None) -> Any:
         def counted(*args: Any) -> Any:
             self.traces[name] = self.traces.get(name, 0) + 1
             return function(*args)
 
-        return jax.jit(counted, donate_argnums=() if self.keep else 1)
+        donated = () if self.keep else 1
+        return jax.jit(counted, donate_argnums=donated, compiler_options=options)
 
     # -- the programs ----------------------------------------------------------------
 
@@ -99,22 +111,24 @@ class Program:
         state = self.step(self.join(still, moved), gather(data, rows))
         return self.split(state)[1], self.report(state)
 
-    def _many(self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any) -> Any:
+    def _many(
+        self, take: Any, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
+    ) -> Any:
         def body(i: Any, moved: TrainState) -> TrainState:
-            return self.split(self.step(self.join(still, moved), gather(data, order[i])))[1]
+            return self.split(self.step(self.join(still, moved), take(data, order[i])))[1]
 
         moved = jax.lax.fori_loop(start, start + count, body, moved)
         return moved, self.report(self.join(still, moved))
 
     def _many_traced(
-        self, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
+        self, take: Any, still: Any, moved: Any, data: Any, order: Any, start: Any, count: Any
     ) -> Any:
         shapes = jax.eval_shape(lambda moved: self.report(self.join(still, moved)), moved)
         empty = jax.tree.map(lambda a: jnp.zeros((TRACED, *a.shape), a.dtype), shapes)
 
         def body(i: Any, carry: Any) -> Any:
             moved, history = carry
-            state = self.step(self.join(still, moved), gather(data, order[i]))
+            state = self.step(self.join(still, moved), take(data, order[i]))
             logs = self.report(state)
             history = jax.tree.map(lambda h, a: h.at[i - start].set(a), history, logs)
             return self.split(state)[1], history
@@ -132,19 +146,21 @@ class Program:
             per_step: "no", or what is wanted after every step: "logs" or "weights".
         """
         first = int(state.optimizer.iterations) if "optimizer" in self.moving else 0
-        stepwise = per_step == "weights" or jax.config.jax_disable_jit  # pyright: ignore[reportAttributeAccessIssue]
-        passage = Passage(self, chunk, "steps" if stepwise else per_step, first)
-        if passage.looped and self._stepwise(passage, state):
+        if len(chunk.order) < chunk.batch_size or jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
             return Passage(self, chunk, "steps", first)
-        return passage
+        self._look(chunk, state)
+        if self._slow_in_loops:
+            return Passage(self, chunk, "steps", first)
+        return Passage(self, chunk, per_step, first, self._fits[chunk.batch_size])
 
-    def _stepwise(self, passage: "Passage", state: TrainState) -> bool:
-        """Trace the loop that would run (it is traced once only) and look inside."""
-        if self._slow_in_loops is None:
-            looped = self._traced if passage.mode == "logs" else self._loop
-            arguments = passage.loop_arguments(0, 1)
-            self._slow_in_loops = slow_in_loops(looped.trace(*self.split(state), *arguments))
-        return self._slow_in_loops
+    def _look(self, chunk: Chunk, state: TrainState) -> None:
+        """Trace a step on a batch (it is traced once only) and look inside."""
+        if chunk.batch_size in self._fits:
+            return
+        rows = jax.ShapeDtypeStruct((chunk.batch_size,), np.int32)
+        traced = self.step.trace(state, jax.eval_shape(gather, chunk.data, rows))
+        self._fits[chunk.batch_size] = fits_one_kernel(traced)
+        self._slow_in_loops = slow_in_loops(traced)
 
 
 class Passage:
@@ -153,14 +169,18 @@ class Passage:
     Args:
         program: the compiled step.
         chunk: rows and their order.
-        mode: "steps" to run one by one, "logs" for the logs of each step, "no" for those
-            at the end of a block only.
+        mode: "steps" to run one by one outside a loop, "weights" in loops of one step, "logs"
+            for the logs of each step, "no" for those at the end of a block only.
         first: the iteration of the first step, where the program trains.
+        fits: whether the loop is to be one kernel.
     """
 
-    def __init__(self, program: Program, chunk: Chunk, mode: str, first: int = 0):
+    def __init__(
+        self, program: Program, chunk: Chunk, mode: str, first: int = 0, fits: bool = False
+    ):
         self.chunk = chunk
         self.mode = mode
+        self.fits = fits
         self.first = first
         self._program, self._data = program, chunk.data
         self._full = len(chunk.order) // chunk.batch_size
@@ -191,7 +211,9 @@ class Passage:
         """How many steps the next call may run; 0 at the end."""
         remaining = self._full - self._step
         if remaining > 0:
-            return min(remaining, {"steps": 1, "logs": TRACED}.get(self.mode, remaining))
+            return min(
+                remaining, {"steps": 1, "weights": 1, "logs": TRACED}.get(self.mode, remaining)
+            )
         return 1 if remaining == 0 and self._has_tail else 0
 
     def advance(
@@ -215,7 +237,7 @@ class Passage:
             moved, logs = program._single(still, moved, self._data, rows)
             return moved, [_on_host(logs)]
         looped = program._traced if self.mode == "logs" else program._loop
-        moved, logs = looped(still, moved, *self.loop_arguments(start, count))
+        moved, logs = looped[self.fits](still, moved, *self.loop_arguments(start, count))
         logs = _on_host(logs)
         if self.mode == "logs":
             return moved, [{name: h[i] for name, h in logs.items()} for i in range(count)]
@@ -266,6 +288,15 @@ def gather(data: Any, rows: Any) -> Any:
     return jax.tree.map(lambda a: jnp.take(a, rows, axis=0, mode="clip"), data)
 
 
+def _gather_in_turn(data: Any, rows: Any) -> Any:
+    """The same by a loop over rows: of a gather XLA takes it that all of the array is touched."""
+
+    def taken(a: Any) -> Any:
+        return jax.lax.map(lambda r: jax.lax.dynamic_index_in_dim(a, r, keepdims=False), rows)
+
+    return jax.tree.map(taken, data)
+
+
 def _sound(state: TrainState) -> bool:
     """Whether all weights are finite; looked at on the host, where it costs no compilation."""
     return all(bool(np.isfinite(np.asarray(array)).all()) for array in state.params)
@@ -276,24 +307,12 @@ def _on_host(logs: dict[str, Any]) -> dict[str, np.ndarray]:
 
 
 def slow_in_loops(traced: Any) -> bool:
-    """Whether a traced program holds what XLA runs much slower inside a loop on a CPU."""
-    if jax.default_backend() != "cpu":
-        return False
-    return any(name in _SLOW_IN_LOOPS for name in _primitives(traced.jaxpr.jaxpr))
-
-
-def _primitives(jaxpr: Any) -> Iterator[str]:
-    """The names of all primitives in a jaxpr and in those inside it.
+    """Whether a traced program holds what XLA runs much slower inside a loop on a CPU.
 
     What stands in a function with a derivative of its own is a forward pass, and no loop slows
     that down: such are the convolutions of layers (`layers/windows.py`).
     """
-    for equation in jaxpr.eqns:
-        yield equation.primitive.name
-        if equation.primitive.name == "custom_jvp_call":
-            continue
-        for value in equation.params.values():
-            for inner in value if isinstance(value, (tuple, list)) else (value,):
-                inner = getattr(inner, "jaxpr", inner)
-                if hasattr(inner, "eqns"):
-                    yield from _primitives(inner)
+    if jax.default_backend() != "cpu":
+        return False
+    found = equations(traced.jaxpr.jaxpr, within=lambda e: e.primitive.name != "custom_jvp_call")
+    return any(equation.primitive.name in _SLOW_IN_LOOPS for equation, _ in found)
