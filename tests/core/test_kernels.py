@@ -6,6 +6,7 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import jaxlib.version
 import numpy as np
 import pytest
 
@@ -17,7 +18,10 @@ RNG = np.random.default_rng(0)
 X = RNG.normal(size=(50, 6)).astype("float32")
 Y = (X[:, :1] > 0).astype("float32")
 
-pytestmark = pytest.mark.skipif(jax.default_backend() != "cpu", reason="kernels of XLA on a CPU")
+pytestmark = pytest.mark.skipif(
+    jax.default_backend() != "cpu" or jaxlib.version.__version_info__ < (0, 9),
+    reason="kernels of XLA on a CPU, since jaxlib 0.9",
+)
 
 SMALL = {
     "dense": lambda: [layers.Dense(8, activation="relu")],

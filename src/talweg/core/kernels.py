@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import jax
+import jaxlib.version
 from jax.extend.backend import get_compile_options
 
 _OPTION = "xla_cpu_small_while_loop_byte_threshold"
@@ -53,7 +54,8 @@ def _raise_limit() -> bool:
             os.environ["XLA_FLAGS"] = before
 
 
-_raised = _raise_limit()
+# Before 0.9 products could not be kept from the library, nor did loops with any become functions.
+_raised = jaxlib.version.__version_info__ >= (0, 9) and _raise_limit()
 
 
 def fits_one_kernel(traced: Any) -> bool:
