@@ -20,6 +20,7 @@ Units that are dead: Lu et al., Dying ReLU and Initialization, 2019, arXiv:1903.
 import math
 from collections import deque
 from collections.abc import Sequence
+from statistics import median
 from typing import Any
 
 import jax
@@ -168,8 +169,9 @@ class Alarms(Callback):
         loss = (logs or {}).get("loss", math.nan)
         if self._probed or self.model is None or not math.isfinite(loss):
             return
-        step = getattr(self.model.optimizer, "iterations", 0)
-        self._judge(int(step), "spike", self._spike(loss))
+        message = self._spike(loss)
+        step = 0 if message is None else int(getattr(self.model.optimizer, "iterations", 0))
+        self._judge(step, "spike", message)
         self._losses.append(loss)  # of epochs: forgotten when batches are looked at
 
     def _judge(self, step: int, kind: str, message: str | None) -> None:
@@ -191,8 +193,8 @@ class Alarms(Callback):
     def _spike(self, loss: float) -> str | None:
         if len(self._losses) < NEEDED:
             return None
-        usual = float(np.median(self._losses))
-        sigma = 1.4826 * float(np.median(np.abs(np.array(self._losses) - usual)))
+        usual = median(self._losses)
+        sigma = 1.4826 * median(abs(loss - usual) for loss in self._losses)
         rise = max(SPIKE_SIGMAS * sigma, SPIKE_RISE * abs(usual), 1e-3 * self._scale())
         if loss <= usual + rise:
             return None
@@ -207,7 +209,7 @@ class Alarms(Callback):
         return max(map(abs, self._losses))
 
     def _exploded(self, norm: float) -> str | None:
-        usual = float(np.median(self._norms)) if len(self._norms) >= NEEDED else None
+        usual = median(self._norms) if len(self._norms) >= NEEDED else None
         jumped = usual is not None and norm > EXPLODED_TIMES * usual and norm > 1.0
         if not jumped and norm <= EXPLODED_ABOVE:
             return None
@@ -219,8 +221,8 @@ class Alarms(Callback):
 
     def _vanished(self, loss: float, norm: float, rms: float) -> str | None:
         known = len(self._norms) >= NEEDED
-        usual = float(np.median(self._norms)) if known else 0.0
-        fell = known and norm < usual / VANISHED_TIMES and loss > np.median(self._losses) / 2
+        usual = median(self._norms) if known else 0.0
+        fell = known and norm < usual / VANISHED_TIMES and loss > median(self._losses) / 2
         self._faint = self._faint + 1 if fell or rms < VANISHED_BELOW else 0
         if self._faint < VANISHED_PROBES:
             return None
@@ -261,7 +263,7 @@ class Alarms(Callback):
         self._products.append(rate * sharpness)
         if len(self._products) < RATE_PROBES:
             return None
-        product = float(np.median(self._products))
+        product = median(self._products)
         what = (
             f"rate x sharpness is {product:.2g} (a rate of {rate:.2g}), where the edge of "
             f"stability is {edge:.3g}"

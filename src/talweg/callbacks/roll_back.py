@@ -178,7 +178,7 @@ class RollBackOnDivergence(Callback):
         self._remembered_at = time.perf_counter()
 
     def _step(self) -> int:
-        return int(self.model.optimizer.state.iterations.value)
+        return int(np.asarray(self.model.optimizer._iterations.value))
 
     def _choose(self) -> Remembered:
         if self._tried is not None and len(self._kept) > 1:

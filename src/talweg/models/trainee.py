@@ -175,14 +175,13 @@ class ModelTrainee:
     @property
     def iterations(self) -> int:
         """How many steps the optimizer has taken."""
-        return 0 if self.optimizer is None else int(self.optimizer._iterations.value)
+        if self.optimizer is None:
+            return 0
+        return int(np.asarray(self.optimizer._iterations.value))  # 7 µs; JAX's own `int`, 28
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The arrays of the hyperparameters of this moment, by name."""
-        if self.optimizer is None:
-            return {}
-        paths = jax.tree_util.tree_flatten_with_path(self.optimizer.hyper_state())[0]
-        return {jax.tree_util.keystr(p, simple=True, separator="/"): array for p, array in paths}
+        """The arrays of the hyperparameters of this moment, in a tree by name."""
+        return {} if self.optimizer is None else self.optimizer.hyper_state()
 
     def probe(self, looks: Sequence[Look]) -> Callable[[Any, Any], tuple[Any, Any]] | None:
         """A look inside a step, `(data, rows) -> (loss, [what each of `looks` says])`.

@@ -145,7 +145,7 @@ class Program:
             state: the state, for its shapes.
             per_step: "no", or what is wanted after every step: "logs" or "weights".
         """
-        first = int(state.optimizer.iterations) if "optimizer" in self.moving else 0
+        first = int(np.asarray(state.optimizer.iterations)) if "optimizer" in self.moving else 0
         if len(chunk.order) < chunk.batch_size or jax.config.jax_disable_jit:  # pyright: ignore[reportAttributeAccessIssue]
             return Passage(self, chunk, "steps", first)
         self._look(chunk, state)

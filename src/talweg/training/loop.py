@@ -12,10 +12,12 @@ Callbacks that want to look inside a step do so after a block, now and then (`Pr
 """
 
 import contextlib
+import operator
 import time
 from collections.abc import Callable, Generator, Sequence
 from typing import Any, Protocol
 
+import jax
 import numpy as np
 
 from talweg.core import events
@@ -73,7 +75,7 @@ class Trainee(Protocol):
         ...
 
     def hyperparameters(self) -> dict[str, Any]:
-        """The arrays of the hyperparameters of this moment, by name."""
+        """The arrays of the hyperparameters of this moment, in a tree by name."""
         ...
 
     def epoch_done(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -130,10 +132,18 @@ class Teller:
         if not self._listens:
             return
         before, self._known = self._known, self._trainee.hyperparameters()
-        for name, array in self._known.items():
-            old = before.get(name)
+        if all(map(operator.is_, jax.tree.leaves(before), jax.tree.leaves(self._known))):
+            return
+        known = _by_name(before)
+        for name, array in _by_name(self._known).items():
+            old = known.get(name)
             if old is not None and old is not array and float(old) != float(array):
                 self(events.RateChanged, name=name, before=float(old), after=float(array))
+
+
+def _by_name(tree: dict[str, Any]) -> dict[str, Any]:
+    paths = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(p, simple=True, separator="/"): array for p, array in paths}
 
 
 def train(
