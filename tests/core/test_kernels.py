@@ -141,3 +141,16 @@ def test_the_environment_stays_as_it_was(first, flags, raised):
         [sys.executable, "-c", script], env=env, text=True, capture_output=True, check=False
     )
     assert run.stdout.split() == [str(raised), str(flags)], run.stderr
+
+
+def test_flags_that_come_too_late_are_told():
+    script = """
+import os, talweg, numpy as np
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+model = talweg.Sequential([talweg.Input((3,)), talweg.layers.Dense(1)])
+model.compile("adam", "mse")
+for _ in range(2):
+    model.fit(np.ones((4, 3)), np.ones((4, 1)), verbose=0)
+"""
+    run = subprocess.run([sys.executable, "-c", script], text=True, capture_output=True, check=True)
+    assert run.stderr.count("Set it before the import") == 1

@@ -2,7 +2,7 @@
 
 XLA runs a program on a CPU as a list of calls, one for each fusion and product, and hands some
 to other threads. In a step of ten rows through twenty numbers and 64 units that is most of the
-time: 13 to 16 µs, as one function 7 (jax 0.10.2, 2 cores). XLA does so itself where the body of a
+time: 13 to 16 µs, as one function 6 (jax 0.10.2, 2 cores). XLA does so itself where the body of a
 loop touches less than a kilobyte; its limit is an option of the process, which it reads once.
 So it is set to a megabyte when talweg is imported, where JAX has not started and XLA_FLAGS has no
 `xla_backend_extra_options` of its own; the environment stays as it was. A loop of others that
@@ -11,8 +11,10 @@ products does not, since XLA gives these to a library: only a program compiled w
 keeps its own. These are plain loops, good where they are small.
 """
 
+import functools
 import math
 import os
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,8 +56,21 @@ def _raise_limit() -> bool:
             os.environ["XLA_FLAGS"] = before
 
 
+_read = os.environ.get("XLA_FLAGS")
 # Before 0.9 products could not be kept from the library, nor did loops with any become functions.
 _raised = jaxlib.version.__version_info__ >= (0, 9) and _raise_limit()
+
+
+@functools.cache
+def warn_of_late_flags() -> None:
+    """Say it, once per process, where XLA_FLAGS was set after XLA had read it."""
+    if _raised and os.environ.get("XLA_FLAGS") != _read:
+        warnings.warn(
+            "XLA_FLAGS was changed after `import talweg`, which has XLA read it: the change has no "
+            "effect. Set it before the import.",
+            RuntimeWarning,
+            stacklevel=2,
+        )
 
 
 def fits_one_kernel(traced: Any) -> bool:

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from talweg.core.compilation import use_persistent_cache
-from talweg.core.kernels import ONE_KERNEL, equations, fits_one_kernel
+from talweg.core.kernels import ONE_KERNEL, equations, fits_one_kernel, warn_of_late_flags
 from talweg.core.memory import keep_memory
 from talweg.data import Chunk
 from talweg.training.state import TrainState
@@ -62,6 +62,7 @@ class Program:
     ):
         use_persistent_cache()
         keep_memory()
+        warn_of_late_flags()
         self.keep = keep
         # Traced once for all programs: inside another trace, `jit` repeats what it found.
         self.step = jax.jit(step, inline=True)
