@@ -1,7 +1,9 @@
 """Muon, SOAP and Shampoo beside the bare products of matrices that they cannot do without.
 
 The unit of work is ten steps: SOAP and Shampoo take QR or eigenvalues at one step in ten.
-The bare loop has neither moments nor weights, only the products, jitted, matrix by matrix.
+The bare loop has neither moments nor weights, only the products, jitted, matrix by matrix. A step
+takes the direction of the one before as its gradient: as in training, none can begin before
+that one has ended. Without it two steps ran at a time, on a core each.
 
 LAPACK runs on one thread in both: XLA calls it from its own threads, and OpenBLAS's threads
 then wait for each other on a machine with few cores (a batch of 4 eigenvalue problems of 512:
@@ -80,11 +82,12 @@ def bare_products(workload: Products) -> Trainer:
     tenth = jax.jit(lambda g, a, q: [seldom(*row) for row in zip(g, a, q, strict=True)])
 
     def train(times: int) -> None:
-        done: Any = ()
         for _ in range(times):
+            last = grads
             for _ in range(STEPS):
-                done = every(grads, bases)
-            jax.block_until_ready([done, tenth(grads, grams, bases)])
+                done = every(last, bases)
+                last = [row[0] for row in done]
+            jax.block_until_ready([done, tenth(last, grams, bases)])
 
     return train
 
@@ -95,7 +98,7 @@ def newton_schulz(g: Any, bases: Any) -> Any:
     for _ in range(5):
         a = x @ x.T
         x = 3.4445 * x + (-4.775 * a + 2.0315 * (a @ a)) @ x
-    return x
+    return (x,)
 
 
 def projections(g: Any, bases: Any) -> Any:

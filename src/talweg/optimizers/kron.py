@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.matrices import along, axes_of, gram, when_due
+from talweg.optimizers.matrices import axes_of, gram, times, when_due
 
 MODES = (None, "one_diag", "all_diag")
 BALANCED = 0.01  # how often
@@ -153,17 +153,17 @@ class Kron(Optimizer):
         return new, kept, shared
 
 
-def times(x: jax.Array, q: jax.Array, axis: int, transposed: bool = False) -> jax.Array:
+def factor_times(x: jax.Array, q: jax.Array, axis: int, transposed: bool = False) -> jax.Array:
     """Q, or Qᵀ, times a tensor unfolded along an axis."""
     if q.ndim == 1:
         return x * _as_column(q, axis, x.ndim)
-    return along(x, q if transposed else q.T, axis)
+    return times(x, q, axis, transposed=transposed)
 
 
 def preconditioned(x: jax.Array, factors: Sequence[Any]) -> jax.Array:
     """`Qᵀ Q` along every axis."""
     for axis, q in enumerate(factors):
-        x = times(times(x, q, axis), q, axis, transposed=True)
+        x = factor_times(factor_times(x, q, axis), q, axis, transposed=True)
     return x
 
 
@@ -204,7 +204,7 @@ def _moved(factors: Sequence[Any], g: jax.Array, v: jax.Array, rate: Any) -> lis
     """A step along the group: towards P such that P g and P⁻¹ v have the same moments."""
     a, b = g, v
     for axis, q in enumerate(factors):
-        a, b = times(a, q, axis), _solved(b, q, axis)
+        a, b = factor_times(a, q, axis), _solved(b, q, axis)
     tiny = jnp.finfo(g.dtype).tiny
     result: list[Any] = []
     for axis, q in enumerate(factors):

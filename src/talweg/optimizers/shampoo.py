@@ -24,7 +24,7 @@ import jax.numpy as jnp
 from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.matrices import AXES, along, axes_of, by_shape, gram, when_due
+from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times, when_due
 
 GRAFTS = ("adam", "adagrad", "sgd", None)
 
@@ -208,7 +208,7 @@ class Shampoo(Optimizer):
         m = s.momentum / (1 - h.beta_1**t)
         d = blocks.cut(m)
         for k, root in enumerate(s.roots):
-            d = along(d, root, k, blocks.rank)
+            d = times(d, root, k, blocks.rank)
         if self.grafting is None:
             return blocks.join(d, p.shape).astype(p.dtype)
         graft = m

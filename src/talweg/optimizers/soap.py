@@ -13,7 +13,8 @@ eigenvalues, v goes along with them, and m is turned into the new basis.
 Vyas et al., ICLR 2025, arXiv:2409.11321.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.matrices import AXES, along, axes_of, by_shape, gram, when_due
+from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times, when_due, written_out
 
 
 class Slots(NamedTuple):
@@ -52,26 +53,41 @@ class Slots(NamedTuple):
 def into(x: jax.Array, bases: Sequence[Any]) -> jax.Array:
     """A tensor in the bases."""
     for axis, basis in enumerate(bases):
-        x = x if basis is None else along(x, basis, axis)
+        x = x if basis is None else times(x, basis, axis, transposed=True)
     return x
 
 
 def out_of(x: jax.Array, bases: Sequence[Any]) -> jax.Array:
     """A tensor that was in the bases."""
-    return into(x, [None if basis is None else basis.mT for basis in bases])
+    for axis, basis in enumerate(bases):
+        x = x if basis is None else times(x, basis, axis)
+    return x
 
 
-def first_basis(gram: jax.Array) -> jax.Array:
-    """The eigenvectors, the largest eigenvalue first."""
-    return jnp.flip(jnp.linalg.eigh(gram)[1], -1)
+Bases = list[tuple[jax.Array, jax.Array]]
 
 
-def next_basis(gram: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """One step of orthogonal iteration, and the order that sorts by eigenvalue."""
-    product = jnp.matmul(gram, basis, precision=jax.lax.Precision.HIGHEST)
-    order = jnp.argsort(-jnp.sum(basis * product, axis=-2), axis=-1)
-    sorted_ = jnp.take_along_axis(product, order[..., None, :], axis=-1)
-    return jnp.linalg.qr(sorted_)[0], order
+def first_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
+    """For each gram its eigenvectors as rows, the largest eigenvalue first; in their order."""
+    found = by_shape(lambda gram: jnp.linalg.eigh(gram)[1].mT, grams, always=True)
+    return [(jnp.flip(rows, 0), jnp.arange(len(rows))) for rows in found]
+
+
+def next_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
+    """For each gram one step of orthogonal iteration, as rows, and the order by eigenvalue.
+
+    By rows, since LAPACK takes and gives matrices column by column; a gram is its own transpose.
+    """
+
+    def step(gram: jax.Array, basis: jax.Array) -> tuple[jax.Array, jax.Array]:
+        rows = written_out(basis.mT)
+        product = jnp.matmul(rows, gram, precision=jax.lax.Precision.HIGHEST)
+        order = jnp.argsort(-jnp.sum(rows * product, axis=-1), axis=-1)
+        index = order[..., None]
+        rows = jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds")
+        return jnp.linalg.qr(rows.mT)[0].mT, order
+
+    return by_shape(step, grams, old)
 
 
 class SOAP(Optimizer):
@@ -148,14 +164,16 @@ class SOAP(Optimizer):
         shared: Any, h: Any, t: Any,
     ) -> tuple[list[Any], list[Any], Any]:  # fmt: skip
         """A step of Adam in the bases of each tensor; then all bases move, if they are due."""
-        new: list[Any] = []
+        steps: list[Any] = []
         kept: list[Any] = []
-        for g, p, s, rate in zip(grads, params, slots, h.rates, strict=True):
+        for g, p, s in zip(grads, params, slots, strict=True):
             update, slot = self._step_of(g.reshape(s.momentum.shape), s, h, t.astype(p.dtype))
-            new.append(p - rate * update.reshape(p.shape))
+            steps.append(update)
             kept.append(slot)
         due = (t - 1) % h.precondition_frequency == 0
-        return new, _bases_moved(kept, due, t == 1), shared
+        steps, kept = _bases_moved(steps, kept, due, t == 1)
+        rows = zip(params, steps, h.rates, strict=True)
+        return [p - rate * step.reshape(p.shape) for p, step, rate in rows], kept, shared
 
     def _step_of(self, g: jax.Array, s: Slots, h: Any, t: Any) -> tuple[jax.Array, Slots]:
         """The direction of one tensor, and its slots with the new gradient in them."""
@@ -179,48 +197,47 @@ class SOAP(Optimizer):
         return d, s._replace(momentum=m, velocity=v, **grams)
 
 
-def _bases_moved(slots: Sequence[Slots], due: Any, first: Any) -> list[Slots]:
-    """The slots of all tensors with new bases, where they are due.
+def _bases_moved(
+    steps: Sequence[jax.Array], slots: Sequence[Slots], due: Any, first: Any
+) -> tuple[list[jax.Array], list[Slots]]:
+    """The steps as they are; the slots of all tensors with new bases, where they are due.
 
-    Under one condition: each copies what goes through it, a tenth of a step's time.
+    Under one condition, and after the steps: what is read while it goes through a condition
+    is copied, a tenth of a step's time.
     """
     chosen = [i for i, s in enumerate(slots) if any(basis is not None for basis in s.bases)]
     if not chosen:
-        return list(slots)
+        return list(steps), list(slots)
     turning = [(slots[i].momentum, slots[i].velocity, slots[i].bases) for i in chosen]
-    grams = [slots[i].grams for i in chosen]
+    grams = [gram for i in chosen for gram in slots[i].grams if gram is not None]
 
     def move(old: Any) -> Any:
-        return jax.lax.cond(first, lambda o: _first(grams, o), lambda o: _next(grams, o), old)
+        steps, turning = old
+        branches = [partial(_turned, find, grams) for find in (first_bases, next_bases)]
+        return steps, jax.lax.cond(first, *branches, turning)
 
-    turned = when_due(due, move, turning)
+    stepped, turned = when_due(due, move, (list(steps), turning))
     result = list(slots)
     for i, (m, v, bases) in zip(chosen, turned, strict=True):
         fields = {f"basis_{axis}": basis for axis, basis in enumerate(bases)}
         result[i] = slots[i]._replace(momentum=m, velocity=v, **fields)
-    return result
+    return stepped, result
 
 
-def _first(grams: Sequence[Any], turning: Sequence[Any]) -> list[Any]:
-    """The first bases: m and v are still 0."""
-    flat = [g for row in grams for g in row if g is not None]
-    found = iter(by_shape(first_basis, flat, always=True))
-    return [
-        (m, v, tuple(None if basis is None else next(found) for basis in bases))
-        for m, v, bases in turning
-    ]
-
-
-def _next(grams: Sequence[Any], turning: Sequence[Any]) -> list[Any]:
-    """The next bases, with m and v in them."""
-    flat = [g for row in grams for g in row if g is not None]
+def _turned(
+    find: Callable[..., Bases], grams: Sequence[jax.Array], turning: Sequence[Any]
+) -> list[Any]:
+    """Momentum, velocity and bases of each tensor, with the bases that are found."""
+    outside = [out_of(m, bases) for m, _, bases in turning]
     old = [basis for _, _, bases in turning for basis in bases if basis is not None]
-    found = iter(by_shape(next_basis, flat, old))
+    found = iter(find(grams, old))
     result: list[Any] = []
-    for m, v, bases in turning:
-        pairs = [None if basis is None else next(found) for basis in bases]
-        new = tuple(None if pair is None else pair[0] for pair in pairs)
-        for axis, pair in enumerate(pairs):
-            v = v if pair is None else jnp.take(v, pair[1], axis)
-        result.append((into(out_of(m, bases), new), v, new))
+    for m, (_, v, bases) in zip(outside, turning, strict=True):
+        new: list[Any] = [None] * len(bases)
+        for axis, basis in enumerate(bases):
+            if basis is not None:
+                rows, order = next(found)
+                m, v = times(m, rows, axis), jnp.take(v, order, axis, mode="clip")
+                new[axis] = rows.mT
+        result.append((m, v, tuple(new)))
     return result
