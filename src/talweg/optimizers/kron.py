@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.matrices import axes_of, gram, times, when_due
+from talweg.optimizers.conditions import when_due
+from talweg.optimizers.matrices import axes_of, gram, times
 
 MODES = (None, "one_diag", "all_diag")
 BALANCED = 0.01  # how often

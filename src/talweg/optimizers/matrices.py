@@ -1,7 +1,7 @@
-"""What the matrix methods share: tensors seen axis by axis, and work that is seldom due."""
+"""What the matrix methods share: tensors seen axis by axis."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -111,31 +111,3 @@ def by_shape(
         for k, i in enumerate(members):
             results[i] = jax.tree.map(lambda array, k=k: array[k], together)
     return results
-
-
-def when_due(due: jax.Array, work: Callable[[Any], Any], kept: Any) -> Any:
-    """`work(kept)` where `due`, else `kept`; costs nothing while it is not due.
-
-    In a population the work is done when it is due for any member: a condition of each
-    would be computed for all at every step.
-    """
-
-    def for_those_due(old: Any) -> Any:
-        return jax.tree.map(lambda new, o: jnp.where(due, new, o), work(old), old)
-
-    return jax.lax.cond(_anywhere(due), for_those_due, lambda old: old, kept)
-
-
-@jax.custom_batching.custom_vmap
-def _anywhere(due: jax.Array) -> jax.Array:
-    return due
-
-
-def _anywhere_in_batch(
-    axis_size: int, in_batched: Sequence[bool], due: jax.Array
-) -> tuple[jax.Array, bool]:
-    reduced = jnp.any(due, axis=0) if in_batched[0] else due
-    return cast(jax.Array, _anywhere(reduced)), False
-
-
-_anywhere.def_vmap(_anywhere_in_batch)

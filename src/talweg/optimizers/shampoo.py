@@ -24,7 +24,8 @@ import jax.numpy as jnp
 from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times, when_due
+from talweg.optimizers.conditions import when_due
+from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times
 
 GRAFTS = ("adam", "adagrad", "sgd", None)
 

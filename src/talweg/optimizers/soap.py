@@ -22,7 +22,8 @@ import jax.numpy as jnp
 
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
-from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times, when_due, written_out
+from talweg.optimizers.conditions import when_due
+from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times, written_out
 
 
 class Slots(NamedTuple):
