@@ -147,6 +147,23 @@ def test_a_frozen_part_has_no_say_in_a_joint_norm():
     assert_close(part(moved, "head"), expected, "head", rtol=1e-6)
 
 
+def test_members_of_a_population_freeze_parts_of_their_own():
+    """Each goes its own way, also where another freezes nothing."""
+    optimizer = ByPath({"encoder/*": 0.5, "head/*": 2.0}, default=Adam(1e-2))
+    free = optimizer.init(PARAMS)
+    factors = {**free.hyper["encoder/*"], "frozen": jnp.bool_(True)}
+    frozen = free._replace(hyper={**free.hyper, "encoder/*": factors})
+    alone = [run(optimizer, state=state)[0] for state in (free, frozen)]
+    assert_same(alone[1]["encoder"], PARAMS["encoder"], "the frozen part")
+    state = jax.tree.map(lambda *members: jnp.stack(members), free, frozen)
+    params = jax.tree.map(lambda p: jnp.stack([p, p]), PARAMS)
+    update = jax.jit(jax.vmap(optimizer.update, in_axes=(None, 0, 0)))
+    for gradient in GRADS:
+        params, state = update(gradient, state, params)
+    for i, expected in enumerate(alone):
+        assert_close(jax.tree.map(lambda p, i=i: p[i], params), expected, f"member {i}", rtol=1e-6)
+
+
 def test_one_multiplier_scales_the_rates_of_all_parts():
     optimizer = ByPath({"head/*": SGD(0.2)}, default=SGD(0.1))
     optimizer.rate_multiplier = 0.5
