@@ -9,6 +9,7 @@ from jax import lax
 
 from talweg.core import errors
 from talweg.core.config import standardize_data_format
+from talweg.core.memory import share_one_heap
 from talweg.layers.arguments import choice, integers
 from talweg.layers.input_spec import InputSpec
 from talweg.layers.lstm import remembered
@@ -35,6 +36,7 @@ class _ConvLSTMCell(RecurrentCell):
     gates = 4
 
     def __init__(self, rank: int, **kwargs: Any):
+        share_one_heap()
         given = {name: kwargs.pop(name) for name in self.arguments}
         super().__init__(given, kwargs)
         owner = f"ConvLSTM{rank}D"

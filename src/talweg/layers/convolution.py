@@ -10,6 +10,7 @@ from jax import lax
 from talweg import activations, constraints, initializers, regularizers
 from talweg.core import errors
 from talweg.core.config import standardize_data_format
+from talweg.core.memory import share_one_heap
 from talweg.layers.arguments import choice, fields, integer, integers
 from talweg.layers.base import Layer
 from talweg.layers.input_spec import InputSpec
@@ -45,6 +46,7 @@ class KernelLayer(Layer):
         parts: dict[str, tuple[Any, Any, Any]],
         **kwargs: Any,
     ):
+        share_one_heap()
         owner, rank = type(self).__name__, self.rank
         super().__init__(activity_regularizer=activity_regularizer, **kwargs)
         self.kernel_size = integers(owner, "kernel_size", kernel_size, rank)
