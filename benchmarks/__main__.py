@@ -30,19 +30,19 @@ def main(arguments: list[str]) -> int:
     console = Console(width=None if sys.stdout.isatty() else 160)
     output = options.output or (None if options.quick else HERE / "results.json")
     if options.render:
-        run = report.load(output or HERE / "results.json")
+        results = report.load(output or HERE / "results.json")
     else:
-        run = _run(options, console)
+        results = _run(options, console)
         if output is not None:
-            run = report.save(run, output)
-    report.show(run, console)
+            results = report.save(results, output)
+    report.show(results, console)
     if options.root or not options.quick:
-        for page in report.write_pages(run, options.root or HERE.parent):
+        for page in report.write_pages(results, options.root or HERE.parent):
             console.print(f"Written: {page}", markup=False, highlight=False)
-    return int(any(result.failed for result in run.results.values()))
+    return int(any(result.failed for result in results.values()))
 
 
-def _run(options: argparse.Namespace, console: Console) -> report.Run:
+def _run(options: argparse.Namespace, console: Console) -> report.Results:
     load = machine.load()
     if load > 0.5:
         console.print(
@@ -51,7 +51,7 @@ def _run(options: argparse.Namespace, console: Console) -> report.Run:
     if options.quick:
         console.print("A smoke run with little of the work: its ratios mean nothing.")
     repeats = options.repeats or (1 if options.quick else 7)
-    results = {}
+    results: report.Results = {}
     with console.status("") as status:
         for name in options.rows or ROWS:
 
@@ -63,7 +63,7 @@ def _run(options: argparse.Namespace, console: Console) -> report.Run:
                 kept = {key: row.contestants[key] for key in QUICK if key in row.contestants}
                 row = replace(row, contestants=kept)
             results[name] = measure(row, repeats, options.quick, tell)
-    return report.Run(machine.facts(), results)
+    return results
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -8,6 +8,7 @@ from statistics import median
 from typing import Any
 
 from benchmarks.contestants import Failure, Running
+from benchmarks.machine import facts
 from benchmarks.rows import Demand, Row
 
 
@@ -21,6 +22,7 @@ class Result:
         skipped: per contestant, what is not installed.
         failed: per contestant, how it ended.
         date: when.
+        machine: `machine.facts()` of then.
     """
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
@@ -28,6 +30,7 @@ class Result:
     skipped: dict[str, list[str]] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
     date: str = ""
+    machine: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,7 @@ class Comparison:
 
 def measure(row: Row, repeats: int, quick: bool, tell: Callable[[str], Any]) -> Result:
     """Start all contestants of a row, then measure them in turn."""
-    result = Result(date=datetime.now(UTC).strftime("%Y-%m-%d"))
+    result = Result(date=datetime.now(UTC).strftime("%Y-%m-%d"), machine=facts())
     running: dict[str, Running] = {}
     repeats = min(repeats, row.repeats) * row.rounds
     with contextlib.ExitStack() as stack:

@@ -2,10 +2,9 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -22,51 +21,40 @@ HEADER = ("work", "talweg", "against", "", "talweg is faster by", "at least", ""
 LOSS_TOLERANCE = 0.25
 
 
-@dataclass
-class Run:
-    """The results of a run.
-
-    Attributes:
-        machine: `machine.facts()`.
-        results: by the names of the rows.
-    """
-
-    machine: dict[str, Any]
-    results: dict[str, Result]
+# By the names of the rows.
+Results = dict[str, Result]
 
 
-def save(run: Run, path: Path) -> Run:
-    """Write a run as JSON; rows measured before on the same machine stay.
+def save(results: Results, path: Path) -> Results:
+    """Write a run as JSON; rows that were measured before stay.
 
     Returns:
-        The run as written.
+        The rows as written.
     """
-    before = load(path) if path.exists() else None
-    if before is not None and before.machine == run.machine:
-        merged = {**before.results, **run.results}
-        run = Run(run.machine, {name: merged[name] for name in ROWS if name in merged})
-    path.write_text(json.dumps(asdict(run), indent=1, ensure_ascii=False) + "\n")
-    return run
+    before = load(path) if path.exists() else {}
+    merged = {**before, **results}
+    results = {name: merged[name] for name in ROWS if name in merged}
+    record = {name: asdict(result) for name, result in results.items()}
+    path.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n")
+    return results
 
 
-def load(path: Path) -> Run:
+def load(path: Path) -> Results:
     """Read what `save` wrote."""
-    record = json.loads(path.read_text())
-    results = {name: Result(**values) for name, values in record["results"].items()}
-    return Run(record["machine"], results)
+    return {name: Result(**values) for name, values in json.loads(path.read_text()).items()}
 
 
-def lines(run: Run) -> Iterator[list[str]]:
+def lines(results: Results) -> Iterator[list[str]]:
     """The lines of the table, as cells."""
-    for name, result in run.results.items():
+    for name, result in results.items():
         row = ROWS[name]
         for comparison in compare(row, result):
             yield _cells(row, result, comparison)
 
 
-def remarks(run: Run) -> Iterator[str]:
+def remarks(results: Results) -> Iterator[str]:
     """What a reader must know besides: who was left out, who failed, whose loss differs."""
-    for name, result in run.results.items():
+    for name, result in results.items():
         contestants = ROWS[name].contestants
         for key, missing in result.skipped.items():
             yield f"{name}: skipped {contestants[key].label}: {', '.join(missing)} not installed."
@@ -81,11 +69,22 @@ def remarks(run: Run) -> Iterator[str]:
                 )
 
 
-def show(run: Run, console: Console) -> None:
+def places(results: Results) -> Iterator[str]:
+    """When and on what the rows were measured; which of them, where there were several machines."""
+    machines: dict[str, list[str]] = {}
+    for name, result in results.items():
+        machines.setdefault(sentence(result.machine), []).append(name)
+    for machine, names in machines.items():
+        dates = ", ".join(sorted({results[name].date for name in names}))
+        which = f"{', '.join(names)}: measured" if len(machines) > 1 else "Measured"
+        yield f"{which} on {dates}; {machine}"
+
+
+def show(results: Results, console: Console) -> None:
     """Print the table."""
     table = Table(*HEADER, title=escape("Medians; ratios pair by pair, [lowest … highest]"))
     before = ""
-    for cells in lines(run):
+    for cells in lines(results):
         work = cells[0]
         if before and work != before:
             table.add_section()
@@ -93,36 +92,37 @@ def show(run: Run, console: Console) -> None:
         table.add_row(*(escape(cell) for cell in cells))
         before = work
     console.print(table)
-    for remark in remarks(run):
+    for remark in remarks(results):
         console.print(remark, markup=False, highlight=False)
-    console.print(sentence(run.machine), markup=False, highlight=False)
+    for where in places(results):
+        console.print(where, markup=False, highlight=False)
 
 
-def markdown(run: Run) -> str:
+def markdown(results: Results) -> str:
     """The table in Markdown, with the machine and the remarks."""
     out = [
         "| " + " | ".join(HEADER) + " |",
         "| --- | ---: | --- | ---: | ---: | ---: | --- |",
-        *("| " + " | ".join(cells) + " |" for cells in lines(run)),
+        *("| " + " | ".join(cells) + " |" for cells in lines(results)),
         "",
-        "Medians of interleaved repeats; ratios pair by pair, [lowest … highest]. Measured on "
-        f"{', '.join(sorted({r.date for r in run.results.values()}))}: {sentence(run.machine)}.",
-        *(f"- {remark}" for remark in remarks(run)),
+        "Medians of interleaved repeats; ratios pair by pair, [lowest … highest].",
+        *(f"- {where}." for where in places(results)),
+        *(f"- {remark}" for remark in remarks(results)),
     ]
     return "\n".join(out)
 
 
-def write_pages(run: Run, root: Path) -> list[Path]:
+def write_pages(results: Results, root: Path) -> list[Path]:
     """Put the lines of each row into its page; the pages that were written."""
-    pages = sorted({ROWS[name].page for name in run.results})
+    pages = sorted({ROWS[name].page for name in results})
     for page in pages:
-        own = {name: result for name, result in run.results.items() if ROWS[name].page == page}
+        own = {name: result for name, result in results.items() if ROWS[name].page == page}
         file, _, marks = page.partition("#")
-        write_markdown(Run(run.machine, own), root / file, marks)
+        write_markdown(own, root / file, marks)
     return sorted({root / page.partition("#")[0] for page in pages})
 
 
-def write_markdown(run: Run, path: Path, marks: str = "") -> None:
+def write_markdown(results: Results, path: Path, marks: str = "") -> None:
     """Put the table between the marks of that name in a file, or at its end."""
     begin, end = (mark.replace(" -->", f" {marks} -->" if marks else " -->") for mark in MARKS)
     text = path.read_text() if path.exists() else ""
@@ -130,7 +130,7 @@ def write_markdown(run: Run, path: Path, marks: str = "") -> None:
         text = f"{text.rstrip()}\n\n{begin}\n{end}\n".lstrip()
     head, _, rest = text.partition(begin)
     tail = rest.partition(end)[2]
-    path.write_text(f"{head}{begin}\n{markdown(run)}\n{end}{tail}")
+    path.write_text(f"{head}{begin}\n{markdown(results)}\n{end}{tail}")
 
 
 def _cells(row: Row, result: Result, comparison: Comparison) -> list[str]:

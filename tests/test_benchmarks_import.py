@@ -2,6 +2,7 @@
 
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -27,6 +28,11 @@ def load(monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("name", MODULES)
 def test_every_module_imports_without_a_peer(load, name: str):
     assert load(name).__doc__
+
+
+MACHINE = {
+    "processor": "P", "cores": 2, "memory_gib": 1, "system": "S", "python": "3", "versions": {},
+}  # fmt: skip
 
 
 def test_every_script_compiles():
@@ -82,14 +88,13 @@ def test_ratios_are_medians_over_pairs_and_the_best_peer_is_the_fastest(load):
 def test_markdown_replaces_the_table_between_the_marks_only(load, tmp_path: Path):
     report, measure = load("report"), load("measure")
     result = measure.Result(
-        seconds={"talweg": [1e-3], "keras-jax": [3e-3]}, skipped={"torch": ["torch"]}, date="today"
-    )
-    machine = {
-        "processor": "P", "cores": 2, "memory_gib": 1, "system": "S", "python": "3",
-        "versions": {},
-    }  # fmt: skip
-    run = report.save(report.Run(machine, {"cnn": result}), tmp_path / "results.json")
-    assert json.loads((tmp_path / "results.json").read_text())["machine"] == machine
+        seconds={"talweg": [1e-3], "keras-jax": [3e-3]}, skipped={"torch": ["torch"]},
+        date="today", machine=MACHINE,
+    )  # fmt: skip
+    elsewhere = replace(result, date="yesterday", machine={**MACHINE, "processor": "Q"})
+    report.save({"cnn": elsewhere, "lstm": elsewhere}, tmp_path / "results.json")
+    results = report.save({"cnn": result}, tmp_path / "results.json")
+    assert json.loads((tmp_path / "results.json").read_text())["cnn"]["machine"] == MACHINE
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     report.write_markdown(report.load(tmp_path / "results.json"), page)
@@ -99,25 +104,23 @@ def test_markdown_replaces_the_table_between_the_marks_only(load, tmp_path: Path
     assert "old" not in text
     assert "3×" in text
     assert "skipped PyTorch loop: torch not installed" in text
-    assert run.results.keys() == {"cnn"}
+    assert "cnn: measured on today; P, 2 cores" in text
+    assert "lstm: measured on yesterday; Q, 2 cores" in text
+    assert results.keys() == {"cnn", "lstm"}
 
 
 def test_a_page_holds_several_tables_between_marks_of_their_own(load, tmp_path: Path):
     rows, report, measure = load("rows"), load("report"), load("measure")
-    result = measure.Result(seconds={"talweg": [1e-3], "keras-jax": [3e-3]}, date="today")
-    machine = {
-        "processor": "P", "cores": 2, "memory_gib": 1, "system": "S", "python": "3",
-        "versions": {},
-    }  # fmt: skip
-    run = report.Run(machine, {"lstm": result, "resnet-build": result, "cnn": result})
-    run.results["resnet-build"] = measure.Result(
-        seconds={"talweg-cold": [1.0], "talweg-warm": [1.0], "keras-jax": [5.0]}, date="today"
+    result = measure.Result(
+        seconds={"talweg": [1e-3], "keras-jax": [3e-3]}, date="today", machine=MACHINE
     )
+    seconds = {"talweg-cold": [1.0], "talweg-warm": [1.0], "keras-jax": [5.0]}
+    results = {"lstm": result, "resnet-build": replace(result, seconds=seconds), "cnn": result}
     page = tmp_path / "docs" / "benchmarks.md"
     page.parent.mkdir()
     begin, end = (mark.replace(" -->", " models -->") for mark in report.MARKS)
     page.write_text(f"{begin}\nbygone\n{end}\n{report.BEGIN}\nthe other\n{report.END}\n")
-    assert report.write_pages(run, tmp_path) == [tmp_path / "README.md", page]
+    assert report.write_pages(results, tmp_path) == [tmp_path / "README.md", page]
     models, _, others = page.read_text().partition(report.BEGIN)
     assert rows.ROWS["lstm"].title in models
     assert rows.ROWS["resnet-build"].title in models
