@@ -3,7 +3,7 @@
 The unit of work is ten steps: SOAP and Shampoo take QR or eigenvalues at one step in ten.
 The bare loop has neither moments nor weights, only the products, jitted, matrix by matrix. A step
 takes the direction of the one before as its gradient: as in training, none can begin before
-that one has ended. Without it two steps ran at a time, on a core each.
+that one has ended.
 
 LAPACK runs on one thread in both: XLA calls it from its own threads, and OpenBLAS's threads
 then wait for each other on a machine with few cores (a batch of 4 eigenvalue problems of 512:
