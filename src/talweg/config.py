@@ -1,4 +1,4 @@
-"""Keras's `config`: the settings of the process."""
+"""Keras's `config`, the settings of the process; `set_fused_updates` is talweg's own."""
 
 import jax
 
@@ -18,6 +18,7 @@ from talweg.core.config import (
     set_image_data_format,
 )
 from talweg.core.dtypes import dtype_policy, set_dtype_policy
+from talweg.core.one_pass import fused_updates, set_fused_updates
 
 __all__ = [
     "backend",
@@ -28,12 +29,14 @@ __all__ = [
     "enable_traceback_filtering",
     "epsilon",
     "floatx",
+    "fused_updates",
     "image_data_format",
     "is_interactive_logging_enabled",
     "is_traceback_filtering_enabled",
     "set_dtype_policy",
     "set_epsilon",
     "set_floatx",
+    "set_fused_updates",
     "set_image_data_format",
 ]
 

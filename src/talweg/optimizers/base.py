@@ -87,7 +87,7 @@ class Optimizer(UpdateSteps):
         self, grads: Sequence[Any], state: OptimizerState, params: Sequence[Any],
         objective: Objective | None = None,
     ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
-        new, state = self.update_leaves(grads, state, params, self.tensors, objective)
+        new, state = self.step_leaves(grads, state, params, self.tensors, objective)
         for i, variable in enumerate(self._trainable_variables):
             if variable.constraint is not None and grads[i] is not None:
                 new[i] = variable.constraint(new[i])

@@ -25,7 +25,7 @@ from typing import Any, ClassVar, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from talweg.core import errors
+from talweg.core import errors, one_pass
 from talweg.optimizers import transforms
 from talweg.optimizers.conditions import anywhere
 from talweg.optimizers.hyperparameters import Hyperparameters
@@ -216,7 +216,7 @@ class Functional(Hyperparameters):
             loss, grads = objective(jax.tree.unflatten(tree, leaves))
             return loss, tree.flatten_up_to(grads)
 
-        new, state = self.update_leaves(
+        new, state = self.step_leaves(
             tree.flatten_up_to(grads), state, leaves, tensors_of(params),
             among_leaves if objective else None,
         )  # fmt: skip
@@ -238,6 +238,20 @@ class Functional(Hyperparameters):
             return jax.tree.map(jnp.subtract, new, params), state
 
         return GradientTransformation(self.init, update)
+
+    def step_leaves(
+        self, gradients: Sequence[Any], state: OptimizerState, params: Sequence[Any],
+        tensors: Sequence[Tensor], objective: Objective | None = None,
+    ) -> tuple[list[Any], OptimizerState]:  # fmt: skip
+        """`update_leaves` as a whole, in one pass over memory where that is set and helps."""
+
+        def step(params: Any, state: Any, gradients: Any) -> Any:
+            return self.update_leaves(gradients, state, params, tensors, objective)
+
+        # One that looks at the loss again has the model inside.
+        in_one_pass = one_pass.in_use() and not self.needs_objective
+        run = one_pass.in_one_pass(step) if in_one_pass else step
+        return run(list(params), state, list(gradients))
 
     def update_leaves(
         self,

@@ -1,0 +1,246 @@
+"""Loops in C over large arrays: the numbers that XLA makes, in fewer passes."""
+
+import shutil
+
+import hypothesis
+import hypothesis.strategies as st
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from talweg.core import one_pass
+from talweg.core.one_pass import in_one_pass, loop, program, set_fused_updates
+
+pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
+
+SIZE = 1000
+SPECIAL = np.float32([0.0, -0.0, 1.5, -2.0, np.inf, -np.inf, np.nan, 1e-30])
+LEFT, RIGHT = (jnp.asarray(a.ravel()) for a in np.meshgrid(SPECIAL, SPECIAL))
+
+
+@pytest.fixture(autouse=True)
+def small_arrays_are_large(monkeypatch):
+    monkeypatch.setattr(program, "LARGE", 2)
+
+
+def loops_of(function, *args):
+    """How many loops a function has in one pass."""
+    return jax.jit(in_one_pass(function)).lower(*args).as_text().count("talweg_one_pass_")
+
+
+def momentum(x, m, g):
+    m = 0.9 * m + g
+    return x - 0.1 * m, m
+
+
+TERMS = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "neg": lambda x, y: -x,
+    "abs": lambda x, y: jnp.abs(x),
+    "sign": lambda x, y: jnp.sign(x),
+    "max": jnp.maximum,
+    "min": jnp.minimum,
+    "square": lambda x, y: jnp.square(x),
+    "cube": lambda x, y: x**3,
+    "inverse": lambda x, y: x**-2,
+    "sqrt": lambda x, y: jnp.sqrt(x),
+    "eq": lambda x, y: x == y,
+    "ne": lambda x, y: x != y,
+    "lt": lambda x, y: x < y,
+    "le": lambda x, y: x <= y,
+    "gt": lambda x, y: x > y,
+    "ge": lambda x, y: x >= y,
+    "and": lambda x, y: (x > 0) & (y > 0),
+    "or": lambda x, y: (x > 0) | (y > 0),
+    "not": lambda x, y: ~(x > 0),
+    "isfinite": lambda x, y: jnp.isfinite(x),
+    "where": lambda x, y: jnp.where(x > y, x, 0.25),
+    "clip": lambda x, y: jnp.clip(x, -1, 1),
+    "to float": lambda x, y: (x > y).astype("float32"),
+    "to bool": lambda x, y: x.astype("bool"),
+    "constants": lambda x, y: x * jnp.float32(0.1) + jnp.inf,
+    "no number": lambda x, y: jnp.where(x > y, x, jnp.nan),
+    "a constant": lambda x, y: jnp.where(x > y, True, y > 1),
+    "zeros": lambda x, y: jnp.zeros_like(x) + y,
+}
+
+
+@pytest.mark.parametrize("name", TERMS)
+def test_a_term_is_as_in_xla_for_numbers_that_are_none_as_well(name):
+    def both(x, y):
+        return TERMS[name](x, y), x - 2 * y
+
+    assert loops_of(both, LEFT, RIGHT) == 1
+    made, expected = jax.jit(in_one_pass(both))(LEFT, RIGHT), both(LEFT, RIGHT)
+    for one, other in zip(made, expected, strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one, other)
+
+
+def test_the_inverse_root_is_right_to_rounding():
+    x = np.linspace(0.1, 3, SIZE, dtype="float32")
+    made, _ = jax.jit(in_one_pass(lambda x: (jax.lax.rsqrt(x), -x)))(x)
+    np.testing.assert_allclose(made, x.astype("float64") ** -0.5, rtol=3e-7)
+
+
+def test_doubles_stay_doubles():
+    with jax.enable_x64(True):
+        x = np.linspace(0, 1, SIZE)
+        made = jax.jit(in_one_pass(momentum))(x, x, x)
+        for one, other in zip(made, momentum(x, x, x), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_it_writes_over_its_arrays_in_loops_as_well():
+    big = jnp.ones(100_000)
+
+    def steps(x, m, g):
+        return jax.lax.fori_loop(0, 3, lambda i, c: in_one_pass(momentum)(*c, g), (x, m))
+
+    compiled = jax.jit(steps, donate_argnums=(0, 1)).lower(big, big, big).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 1000
+    once = jax.jit(in_one_pass(momentum), donate_argnums=(0, 1)).lower(big, big, big).compile()
+    assert "copy" not in once.as_text()
+
+
+def test_what_is_needed_later_is_not_written_over():
+    def step(x, m):
+        moved, average = x - m, 0.5 * (x + m)
+        return moved, average, x, moved.sum() + m.sum()
+
+    x, m = np.arange(SIZE, dtype="float32"), np.ones(SIZE, "float32")
+    for one, other in zip(jax.jit(in_one_pass(step))(x, m), step(x, m), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_equal_arrays_share_a_loop_and_one_result_needs_none(monkeypatch):
+    registered = []
+    compiled = loop.registered
+
+    def noted(text):
+        registered.append(text)
+        return compiled(text)
+
+    monkeypatch.setattr(loop, "registered", noted)
+    jax.jit(in_one_pass(lambda x, m, y, n: (momentum(x, m, x), momentum(y, n, y)))).lower(
+        np.ones(SIZE), np.ones(SIZE), np.ones((3, SIZE)), np.ones((3, SIZE))
+    )
+    assert len(registered) == 2
+    assert len(set(registered)) == 1
+    assert loops_of(lambda x, g: x - 0.1 * g, np.ones(SIZE), np.ones(SIZE)) == 0
+
+
+def test_small_arrays_stay_with_xla(monkeypatch):
+    monkeypatch.setattr(program, "LARGE", SIZE + 1)
+    assert loops_of(momentum, *(np.ones(SIZE),) * 3) == 0
+
+
+def test_a_condition_is_looked_into():
+    def step(x, m, go):
+        return jax.lax.cond(go, lambda x, m: momentum(x, m, x), lambda x, m: (x, m), x, m)
+
+    x = jnp.linspace(0, 1, SIZE)
+    assert loops_of(step, x, x, True) == 1
+    for go in (True, False):
+        for one, other in zip(in_one_pass(step)(x, x, go), step(x, x, go), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+@pytest.mark.parametrize("size", [1, 7, SIZE, 200_000])
+def test_members_of_a_population_have_the_numbers_that_they_have_alone(size):
+    def step(x, m, rate, decay):
+        m = decay * m + x
+        return x - rate * m, m
+
+    rng = np.random.default_rng(0)
+    x, m = rng.normal(size=(2, 3, size)).astype("float32")
+    rate, decay = np.float32([0.1, 0.2, 0.3]), np.float32(0.9)
+    together = jax.jit(jax.vmap(in_one_pass(step), (0, 0, 0, None)))(x, m, rate, decay)
+    for k in range(3):
+        alone = jax.jit(in_one_pass(step))(x[k], m[k], rate[k], decay)
+        for one, other in zip(together, alone, strict=True):
+            np.testing.assert_array_equal(one[k], other)
+
+
+def test_populations_of_populations_and_without_scalars():
+    def step(x, m):
+        return x - m, x + m
+
+    x = np.arange(2 * 3 * SIZE, dtype="float32").reshape(2, 3, SIZE)
+    twice = jax.jit(jax.vmap(jax.vmap(in_one_pass(step))))
+    for one, other in zip(twice(x, 2 * x), step(x, 2 * x), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(in_one_pass(step)(x[0, 0], x[0, 1]), step(x[0, 0], x[0, 1]), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+# An instruction: what to do, and to which of the arrays made so far, counted from the last.
+INSTRUCTIONS = st.tuples(
+    st.sampled_from(["add", "sub", "mul", "max", "mean", "sort", "reverse", "scale", "where"]),
+    st.integers(0, 5),
+    st.integers(0, 5),
+)
+
+
+def interpreted(instructions, x, y):
+    """What the instructions make of two arrays, and of one of another shape."""
+    made = [x, y, y[: SIZE // 2], x + y, x]
+    for name, i, j in instructions:
+        a, b = made[-1 - i % len(made)], made[-1 - j % len(made)]
+        b = b if b.shape == a.shape else a
+        made.append({
+            "add": lambda a, b: a + b,
+            "sub": lambda a, b: a - 0.5 * b,
+            "mul": lambda a, b: a * jnp.tanh(b),
+            "max": jnp.maximum,
+            "mean": lambda a, b: a - b.mean(),
+            "sort": lambda a, b: jnp.sort(a) + b,
+            "reverse": lambda a, b: a[::-1],
+            "scale": lambda a, b: a / (1 + jnp.linalg.norm(b)),
+            "where": lambda a, b: jnp.where(a > b, 0.5 * a, b),
+        }[name](a, b))  # fmt: skip
+    return made
+
+
+@hypothesis.given(st.lists(INSTRUCTIONS, min_size=1, max_size=12))
+def test_any_program_computes_what_it_does_in_xla(instructions):
+    x, y = np.random.default_rng(len(instructions)).normal(size=(2, SIZE)).astype("float32")
+
+    def function(x, y):
+        return interpreted(instructions, x, y)
+
+    made, expected = jax.jit(in_one_pass(function))(x, y), function(x, y)
+    for one, other in zip(made, expected, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+# -- the switch --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def fused():
+    set_fused_updates(True)
+    yield
+    set_fused_updates(False)
+
+
+def test_it_is_used_on_one_cpu_only(fused, monkeypatch):
+    assert one_pass.in_use()
+    monkeypatch.setattr(jax, "device_count", lambda: 2)
+    assert not one_pass.in_use()
+
+
+def test_without_a_compiler_it_says_what_to_install(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler --fast")
+    with pytest.raises(RuntimeError, match=r"got none as 'no-such-compiler'\. Install gcc"):
+        set_fused_updates(True)
+    assert not one_pass.fused_updates()
+
+
+def test_what_the_compiler_refuses_is_shown():
+    with pytest.raises(RuntimeError, match=r"(?s)set_fused_updates\(False\).*loop\.c.*nonsense"):
+        loop.registered("nonsense")
