@@ -1,4 +1,8 @@
-"""Ten parts of a model with multipliers of their own, beside one Adam for all of it."""
+"""Ten parts of a model with multipliers of their own, beside one Adam for all of it.
+
+Ten updates are one program here, as in `fit`: a call of `jit` takes 2 µs for each array of the
+state, and the parts' multipliers are 40 more.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,12 +25,12 @@ class Parts:
     Attributes:
         width: inputs and outputs of each layer.
         seconds: how long a measurement lasts, about.
-        steps: updates in a unit of work.
+        steps: updates in a unit of work, which is one call.
     """
 
     width: int = WIDTH
     seconds: float = 0.3
-    steps: float = 1
+    steps: int = 10
 
     def quick(self) -> "Parts":
         """The same with narrow layers."""
@@ -55,7 +59,7 @@ def by_path(optimizers: Any) -> Any:
 
 
 def updates(make: Callable[[Any], Any], workload: Parts) -> Trainer:
-    """The pure `update`, jitted, with its arrays donated."""
+    """The pure `update` in a loop, jitted, with its arrays donated."""
     import jax
     import jax.numpy as jnp
 
@@ -65,7 +69,14 @@ def updates(make: Callable[[Any], Any], workload: Parts) -> Trainer:
     grads = jax.tree.map(jnp.asarray, workload.gradients())
     params = jax.tree.map(jnp.zeros_like, grads)
     held = [params, jax.tree.map(jnp.copy, optimizer.init(params))]
-    compiled = jax.jit(lambda p, s, g: optimizer.update(g, s, p), donate_argnums=(0, 1))
+
+    def block(params: Any, state: Any, grads: Any) -> Any:
+        def body(_: Any, carry: Any) -> Any:
+            return optimizer.update(grads, carry[1], carry[0])
+
+        return jax.lax.fori_loop(0, workload.steps, body, (params, state))
+
+    compiled = jax.jit(block, donate_argnums=(0, 1))
 
     def train(times: int) -> None:
         for _ in range(times):

@@ -85,20 +85,20 @@ OPTIMIZERS = "docs/benchmarks.md"
 ALIKE = 0.97
 
 
-def _update(rule: str, arrays: int) -> Row:
+def _update(rule: str, arrays: int, subject: str, peers: tuple[str, ...]) -> Row:
+    """An update: not slower than the peers who do it by as many passes over memory."""
     workload = UPDATES[f"{rule}-{arrays}"]
-    peers = ["talweg", "optax", "torch", "foreach", "numpy", "jax"]
-    if RULES[rule].torch is None:
-        peers = [peer for peer in peers if peer not in ("torch", "foreach")]
-    demanded = [peer for peer in ("optax", "torch") if peer in peers]
     where = "one array" if arrays == 1 else f"{arrays} arrays"
+    how = ", set_fused_updates(True)" if subject == "fused" else ""
+    others = () if RULES[rule].torch is None else ("torch", "foreach")
+    keys = dict.fromkeys((subject, *peers, *others, "optax", "numpy", "jax"))
     return Row(
-        f"Update of 50 million weights in {where}, {rule}",
+        f"Update of 50 million weights in {where}, {rule}{how}",
         "ms",
         "update",
-        ("talweg",),
-        {peer: Training(f"update-{peer}", f"{rule}-{arrays}") for peer in peers},
-        tuple(Demand((peer,), ALIKE) for peer in demanded),
+        (subject,),
+        {key: Training(f"update-{key}", f"{rule}-{arrays}") for key in keys},
+        tuple(Demand((peer,), ALIKE) for peer in peers),
         rounds=3,
         bytes=workload.bytes,
         check="a weight",
@@ -116,11 +116,27 @@ def _beside(
     )  # fmt: skip
 
 
-_UPDATES = {f"{rule}-{n}": _update(rule, n) for rule in RULES for n in (1, 500)}
+_UPDATES = {
+    f"{rule}-{n}": _update(rule, n, "talweg", ("optax",)) for rule in RULES for n in (1, 500)
+}
+_FUSED = {
+    f"{rule}-{n}-fused": _update(
+        rule, n, "fused", ("optax",) if own.torch is None else ("torch", "optax")
+    )
+    for rule, own in RULES.items()
+    for n in (1, 500)
+}
 _BLOCKS = {
     f"adam-{n}-block": _beside(
         f"Ten steps of fit's program for large models: Adam, 50 million weights in {n} array(s)",
         "block-talweg", "block-bare", f"adam-{n}-block", 1 / 1.2,
+        bytes=UPDATES[f"adam-{n}"].bytes, check="a weight",
+    )
+    for n in (1, 500)
+} | {
+    f"adam-{n}-block-fused": _beside(
+        f"Ten steps of fit's program, set_fused_updates(True): Adam, 50 million weights in {n} "
+        "array(s)", "block-fused", "block-torch", f"adam-{n}-block", ALIKE,
         bytes=UPDATES[f"adam-{n}"].bytes, check="a weight",
     )
     for n in (1, 500)
@@ -269,6 +285,7 @@ ROWS: dict[str, Row] = {
     **_PREDICTED,
     **_RESNET,
     **_UPDATES,
+    **_FUSED,
     **_BLOCKS,
     **_PRODUCTS,
     **_PARTS,

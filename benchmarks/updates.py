@@ -10,9 +10,7 @@ memory that a step writes over. What was learned (jax 0.10.2, two cores):
   engine's programs are.
 - XLA on a CPU makes one pass over memory for each array that it writes: Adam reads and
   writes 10 words for each weight (m: 3, v: 3, the weight: 4), where 7 would do in one pass, as
-  in torch's fused Adam, which is the faster in one large array. Many arrays that fit into the
-  cache hide it. `xla_cpu_use_multi_output_fusion` joins the passes over m and v and was not
-  faster; a loop over slices of the array was slower by orders of magnitude.
+  in torch's fused Adam, and with `config.set_fused_updates(True)` (`core/one_pass`).
 - An update that reads what its slot was before (Lion) makes XLA copy the slot, in optax as
   well. So does `where(fine, new, old)` around any update. `lax.cond(fine, update, stay)` copies
   nothing; `lax.cond(~fine, stay, update)` copies all.
@@ -216,9 +214,9 @@ def talweg_blocks(workload: Update) -> Trainer:
     return train
 
 
-def talweg_unwatched(workload: Update) -> Trainer:
+def one_by_one(make: Callable[[Update], Trainer], workload: Update) -> Trainer:
     """As many bare updates as a block has steps."""
-    train = talweg_updates(workload)
+    train = make(workload)
     return lambda blocks: train(blocks * workload.block)
 
 
@@ -282,15 +280,22 @@ def _halves(workload: Update) -> Sequence[int]:
     return [workload.numbers // workload.arrays * words // 2] * workload.arrays
 
 
+# The environment of talweg with updates in one pass over memory.
+_FUSED = {"TALWEG_FUSED_UPDATES": "1"}
+torch_fused = partial(torch_updates, fused=True)
+
 PEERS: dict[str, Peer] = {
     "update-talweg": Peer("talweg", talweg_updates, ("talweg",)),
+    "update-fused": Peer("talweg", talweg_updates, ("talweg",), ("cc",), _FUSED),
     "update-optax": Peer("optax", optax_updates, ("optax", "jax")),
-    "update-torch": Peer("PyTorch, fused", partial(torch_updates, fused=True), ("torch",)),
+    "update-torch": Peer("PyTorch, fused", torch_fused, ("torch",)),
     "update-foreach": Peer("PyTorch, foreach", partial(torch_updates, foreach=True), ("torch",)),
     "update-numpy": Peer("NumPy's copy of the same bytes", numpy_copies),
     "update-jax": Peer("JAX's copy of the same bytes", jax_copies, ("jax",)),
     "block-talweg": Peer("talweg", talweg_blocks, ("talweg",)),
-    "block-bare": Peer("ten bare updates", talweg_unwatched, ("talweg",)),
+    "block-bare": Peer("ten bare updates", partial(one_by_one, talweg_updates), ("talweg",)),
+    "block-fused": Peer("talweg", talweg_blocks, ("talweg",), ("cc",), _FUSED),
+    "block-torch": Peer("PyTorch, fused", partial(one_by_one, torch_fused), ("torch",)),
 }
 WORKLOADS: dict[str, Update] = {
     **{f"{rule}-{n}": Update(rule, n) for rule in RULES for n in (1, 500)},

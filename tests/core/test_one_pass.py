@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from talweg.core import one_pass
-from talweg.core.one_pass import in_one_pass, loop, program, set_fused_updates
+from talweg.core.one_pass import in_one_pass, loop, set_fused_updates
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="needs a C compiler")
 
@@ -21,7 +21,7 @@ LEFT, RIGHT = (jnp.asarray(a.ravel()) for a in np.meshgrid(SPECIAL, SPECIAL))
 
 @pytest.fixture(autouse=True)
 def small_arrays_are_large(monkeypatch):
-    monkeypatch.setattr(program, "LARGE", 2)
+    monkeypatch.setattr(one_pass, "LARGE", 2)
 
 
 def loops_of(function, *args):
@@ -117,25 +117,27 @@ def test_what_is_needed_later_is_not_written_over():
         np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
-def test_equal_arrays_share_a_loop_and_one_result_needs_none(monkeypatch):
-    registered = []
-    compiled = loop.registered
+def test_arrays_that_are_treated_alike_share_a_call_and_one_result_needs_none():
+    def both(x, m, y, n, rate):
+        return momentum(x, m, x), momentum(y, n, rate * y)
 
-    def noted(text):
-        registered.append(text)
-        return compiled(text)
+    def alike(x, m, y, n, rate):
+        return momentum(x, m, x), momentum(y, n, y)
 
-    monkeypatch.setattr(loop, "registered", noted)
-    jax.jit(in_one_pass(lambda x, m, y, n: (momentum(x, m, x), momentum(y, n, y)))).lower(
-        np.ones(SIZE), np.ones(SIZE), np.ones((3, SIZE)), np.ones((3, SIZE))
-    )
-    assert len(registered) == 2
-    assert len(set(registered)) == 1
+    arrays = np.ones(SIZE), np.ones(SIZE), np.ones((3, 2)), np.ones((3, 2)), 0.5
+    assert loops_of(alike, *arrays) == 1
+    assert loops_of(both, *arrays) == 2
     assert loops_of(lambda x, g: x - 0.1 * g, np.ones(SIZE), np.ones(SIZE)) == 0
+    for one, other in zip(
+        jax.tree.leaves(jax.jit(in_one_pass(alike))(*arrays)),
+        jax.tree.leaves(alike(*map(jnp.asarray, arrays))),
+        strict=True,
+    ):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_small_arrays_stay_with_xla(monkeypatch):
-    monkeypatch.setattr(program, "LARGE", SIZE + 1)
+    monkeypatch.setattr(one_pass, "LARGE", SIZE + 1)
     assert loops_of(momentum, *(np.ones(SIZE),) * 3) == 0
 
 

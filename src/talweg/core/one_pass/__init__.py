@@ -4,8 +4,8 @@ XLA on a CPU makes a pass for each array that a program writes. Adam writes thre
 writes 10 words for each weight, where 7 would do, and arithmetic costs nothing beside memory.
 `in_one_pass` takes a function apart, equation by equation (`program`), and joins what is done
 number by number to arrays of one shape. Where such a group writes several arrays, it becomes a
-loop in C (`loop`), which the system's compiler makes and XLA calls, on its own threads. All else
-stays XLA's. A condition is looked into, a loop is not.
+loop in C (`loop`), which the system's compiler makes and XLA calls, on its own threads, once for
+all groups that do the same. All else stays XLA's. A condition is looked into, a loop is not.
 
 50 million weights, a step of Adam: 50 to 55 ms as XLA compiles it, 32 in one pass, 32 by torch's
 fused Adam (jax 0.10.2, torch 2.9, two cores).
@@ -14,6 +14,7 @@ fused Adam (jax 0.10.2, torch 2.9, two cores).
 import functools
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import jax
@@ -23,6 +24,9 @@ from jax.extend.core import ClosedJaxpr
 from talweg.core.compilation import runs_on_cpu
 from talweg.core.one_pass import loop
 from talweg.core.one_pass.program import Equation, Group, Value, flat, groups_of, needed
+
+# As many numbers are worth a call of a loop: fewer stay in the cache between XLA's passes.
+LARGE = 1 << 16
 
 _wanted = False
 
@@ -111,20 +115,68 @@ def _run(closed: ClosedJaxpr, in_place: dict[int, int], *arrays: Any) -> list[An
         return held.get(value, value.constant)
 
     groups = groups_of(equations)
-    wanted = needed(equations, groups, outputs)
-    done = set[Group]()
-    # At each level XLA's part comes first: the loops read what it makes.
-    for equation in sorted(equations, key=lambda e: (e.level, e.expression is not None)):
-        group = groups.get(equation)
-        if group in done:
-            continue
-        if group is not None and len(written := [v for v in group.made if v in wanted]) > 1:
-            done.add(group)
-            held.update(zip(written, _looped(group, written, over, read), strict=True))
-        else:
-            given = [read(value) for value in equation.inputs]
-            held.update(zip(equation.outputs, _computed(equation, given, over), strict=True))
+    calls = _calls(groups, needed(equations, groups, outputs))
+    looped = {group for call in calls for group in call.outputs}
+    for level in sorted({equation.level for equation in equations}):
+        for equation in equations:
+            if equation.level == level and groups.get(equation) not in looped:
+                given = [read(value) for value in equation.inputs]
+                held.update(zip(equation.outputs, _computed(equation, given, over), strict=True))
+        for call in calls:
+            if call.level == level:
+                held.update(call.made(over, read))
     return [read(value) for value in outputs]
+
+
+@dataclass(frozen=True)
+class _Call:
+    """Groups that do the same with the same scalars: a loop does all of them in one call.
+
+    Attributes:
+        level: that of the groups.
+        text: what the loop does, in C.
+        scalars: what it reads beside arrays.
+        outputs: what each group must write.
+    """
+
+    level: int
+    text: str
+    scalars: tuple[Value, ...]
+    outputs: dict[Group, list[Value]] = field(default_factory=dict, compare=False)
+
+    @property
+    def size(self) -> int:
+        """How many numbers each of its passes would write."""
+        return sum(outputs[0].aval.size for outputs in self.outputs.values())
+
+    def made(self, over: dict[Value, Value], read: Callable[[Value], Any]) -> dict[Value, Any]:
+        """What the loop makes of what `read` gives, over the input where `over` names one."""
+        inputs = [*(array for group in self.outputs for array in group.arrays), *self.scalars]
+        outputs = [value for group in self.outputs.values() for value in group]
+        places = {value: i for i, value in enumerate(inputs)}
+        call = jax.ffi.ffi_call(
+            loop.registered(self.text),
+            [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in outputs],
+            input_output_aliases={
+                places[over[v]]: o
+                for o, v in enumerate(outputs)
+                if over.get(v) in places and over[v].aval.dtype == v.aval.dtype
+            },
+            vmap_method="broadcast_all",
+        )
+        return dict(zip(outputs, call(*map(read, inputs)), strict=True))
+
+
+def _calls(groups: dict[Equation, Group], wanted: set[Value]) -> list[_Call]:
+    """The loops that help: those that write several arrays, large ones or many."""
+    calls: dict[_Call, _Call] = {}
+    for group in dict.fromkeys(groups.values()):
+        outputs = [value for value in group.made if value in wanted]
+        if len(outputs) > 1:
+            text = loop.written_in_c(group, outputs)
+            new = _Call(group.equations[0].level, text, tuple(group.scalars))
+            calls.setdefault(new, new).outputs[group] = outputs
+    return [call for call in calls if call.size >= LARGE]
 
 
 def _computed(equation: Equation, given: Sequence[Any], over: dict[Value, Value]) -> Sequence[Any]:
@@ -141,26 +193,6 @@ def _computed(equation: Equation, given: Sequence[Any], over: dict[Value, Value]
         return jax.lax.switch(given[0], runs, *given[1:])
     made = equation.primitive.bind(*given, **equation.params)
     return made if equation.primitive.multiple_results else [made]
-
-
-def _looped(
-    group: Group, written: Sequence[Value], over: dict[Value, Value], read: Callable[[Value], Any]
-) -> Sequence[Any]:
-    """What a group makes, by its loop."""
-    inputs = group.read
-    shapes = [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in written]
-    places = {value: i for i, value in enumerate(inputs)}
-    call = jax.ffi.ffi_call(
-        loop.registered(loop.written_in_c(group, inputs, written)),
-        shapes,
-        input_output_aliases={
-            places[over[v]]: o
-            for o, v in enumerate(written)
-            if over.get(v) in places and over[v].aval.dtype == v.aval.dtype
-        },
-        vmap_method="broadcast_all",
-    )
-    return call(*(read(value) for value in inputs))
 
 
 if os.environ.get("TALWEG_FUSED_UPDATES", "").lower() in ("1", "on", "true", "yes"):

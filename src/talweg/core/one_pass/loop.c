@@ -1,14 +1,16 @@
-// One pass over memory: a loop over the numbers of arrays of one shape, as a function that XLA
-// calls. What is done to each number is in `numbers.h`, which loop.py writes: `INPUTS`,
+// One pass over memory: a loop over the numbers of arrays, as a function that XLA calls.
+//
+// What is done to each number is in `numbers.h`, which loop.py writes: `ARRAYS`, `SCALARS`,
 // `OUTPUTS`, and
 //
 //     numbers(in, out, member, begin, end)
 //
-// for the numbers from `begin` to `end`, with the scalars of one member of a population.
+// for the numbers from `begin` to `end`, with the scalars of one member of a population. A call
+// takes many sets of arrays, one after the other, then the scalars, and returns as many sets.
 //
-// The threads are XLA's. Whoever is free takes the next span; the caller takes part, so that it
-// waits for nothing but spans that somebody works on. Helpers may come late, when all is done:
-// the last one to leave frees what they share.
+// The threads are XLA's. Whoever is free takes the next span of numbers; the caller takes part, so
+// that it waits for nothing but spans that somebody works on. Helpers may come late, when all is
+// done and the arrays are gone: the last one to leave frees what they share.
 
 #include <sched.h>
 #include <stdatomic.h>
@@ -21,18 +23,40 @@
 #define SPAN 65536
 
 typedef struct {
-  void *in[INPUTS], *out[OUTPUTS];
-  int64_t size, spans, members;  // numbers of a member, its spans, members
-  atomic_long next, done, users;
+  XLA_FFI_CallFrame *frame;
+  int64_t members, spans;
+  atomic_llong next, done;
+  atomic_long users;
+  int64_t ends[];  // for each set, the spans of all sets up to it
 } Work;
 
+static int64_t numbers_in(const XLA_FFI_Buffer *buffer) {
+  int64_t count = 1;
+  for (int64_t i = 0; i < buffer->rank; i++) count *= buffer->dims[i];
+  return count;
+}
+
+static void do_span(const Work *work, int64_t set, int64_t span, int64_t spans) {
+  XLA_FFI_Buffer **args = (XLA_FFI_Buffer **)work->frame->args.args;
+  XLA_FFI_Buffer **rets = (XLA_FFI_Buffer **)work->frame->rets.rets;
+  void *in[ARRAYS + SCALARS], *out[OUTPUTS];
+  for (int i = 0; i < ARRAYS; i++) in[i] = args[set * ARRAYS + i]->data;
+  for (int i = 0; i < SCALARS; i++)
+    in[ARRAYS + i] = args[work->frame->args.size - SCALARS + i]->data;
+  for (int i = 0; i < OUTPUTS; i++) out[i] = rets[set * OUTPUTS + i]->data;
+  const int64_t size = numbers_in(rets[set * OUTPUTS]) / work->members;
+  const int64_t of_member = spans / work->members, member = span / of_member;
+  const int64_t start = span % of_member * SPAN;
+  const int64_t length = size - start < SPAN ? size - start : SPAN;
+  numbers(in, out, member, member * size + start, member * size + start + length);
+}
+
 static void take_spans(Work *work) {
-  const int64_t all = work->spans * work->members;
-  for (int64_t k; (k = atomic_fetch_add(&work->next, 1)) < all; atomic_fetch_add(&work->done, 1)) {
-    const int64_t member = k / work->spans, start = k % work->spans * SPAN;
-    const int64_t length = work->size - start < SPAN ? work->size - start : SPAN;
-    const int64_t begin = member * work->size + start;
-    numbers(work->in, work->out, member, begin, begin + length);
+  int64_t set = 0, before = 0;
+  for (int64_t k; (k = atomic_fetch_add(&work->next, 1)) < work->spans;) {
+    for (; k >= work->ends[set]; set++) before = work->ends[set];
+    do_span(work, set, k - before, work->ends[set] - before);
+    atomic_fetch_add(&work->done, 1);
   }
 }
 
@@ -40,39 +64,38 @@ static void leave(Work *work) {
   if (atomic_fetch_sub(&work->users, 1) == 1) free(work);
 }
 
-static void help(void *data) {
-  take_spans(data);
-  leave(data);
+static void help(void *work) {
+  take_spans(work);
+  leave(work);
 }
 
-static long threads_of(XLA_FFI_CallFrame *frame) {
-  int64_t threads = 1;
-  XLA_FFI_ThreadPool_NumThreads_Args asked = {
-      .struct_size = XLA_FFI_ThreadPool_NumThreads_Args_STRUCT_SIZE,
-      .ctx = frame->ctx,
-      .num_threads = &threads,
-  };
-  XLA_FFI_Error *error = frame->api->XLA_FFI_ThreadPool_NumThreads(&asked);
-  if (error == NULL) return threads;
+// Whether something went wrong, which is then forgotten.
+static int failed(XLA_FFI_CallFrame *frame, XLA_FFI_Error *error) {
+  if (error == NULL) return 0;
   XLA_FFI_Error_Destroy_Args gone = {
       .struct_size = XLA_FFI_Error_Destroy_Args_STRUCT_SIZE, .error = error};
   frame->api->XLA_FFI_Error_Destroy(&gone);
   return 1;
 }
 
-static int asked_for_help(XLA_FFI_CallFrame *frame, Work *work) {
+static int64_t threads_of(XLA_FFI_CallFrame *frame) {
+  int64_t threads = 1;
+  XLA_FFI_ThreadPool_NumThreads_Args asked = {
+      .struct_size = XLA_FFI_ThreadPool_NumThreads_Args_STRUCT_SIZE,
+      .ctx = frame->ctx,
+      .num_threads = &threads,
+  };
+  return failed(frame, frame->api->XLA_FFI_ThreadPool_NumThreads(&asked)) ? 1 : threads;
+}
+
+static int called_for_help(XLA_FFI_CallFrame *frame, Work *work) {
   XLA_FFI_ThreadPool_Schedule_Args task = {
       .struct_size = XLA_FFI_ThreadPool_Schedule_Args_STRUCT_SIZE,
       .ctx = frame->ctx,
       .task = help,
       .data = work,
   };
-  XLA_FFI_Error *error = frame->api->XLA_FFI_ThreadPool_Schedule(&task);
-  if (error == NULL) return 1;
-  XLA_FFI_Error_Destroy_Args gone = {
-      .struct_size = XLA_FFI_Error_Destroy_Args_STRUCT_SIZE, .error = error};
-  frame->api->XLA_FFI_Error_Destroy(&gone);
-  return 0;
+  return !failed(frame, frame->api->XLA_FFI_ThreadPool_Schedule(&task));
 }
 
 static XLA_FFI_Error *no_memory(XLA_FFI_CallFrame *frame) {
@@ -84,7 +107,7 @@ static XLA_FFI_Error *no_memory(XLA_FFI_CallFrame *frame) {
   return frame->api->XLA_FFI_Error_Create(&made);
 }
 
-// Asked by XLA when the function is registered: which version of the interface it speaks.
+// XLA asks when the function is registered: which version of the interface it speaks.
 static int is_question(XLA_FFI_CallFrame *frame) {
   XLA_FFI_Extension_Base *extension = frame->extension_start;
   while (extension != NULL && extension->type != XLA_FFI_Extension_Metadata)
@@ -98,27 +121,26 @@ static int is_question(XLA_FFI_CallFrame *frame) {
 
 XLA_FFI_Error *one_pass(XLA_FFI_CallFrame *frame) {
   if (is_question(frame)) return NULL;
-  Work *work = malloc(sizeof(Work));
+  const int64_t sets = frame->rets.size / OUTPUTS;
+  Work *work = malloc(sizeof(Work) + sets * sizeof(int64_t));
   if (work == NULL) return no_memory(frame);
-  for (int i = 0; i < INPUTS; i++) work->in[i] = ((XLA_FFI_Buffer *)frame->args.args[i])->data;
-  for (int i = 0; i < OUTPUTS; i++) work->out[i] = ((XLA_FFI_Buffer *)frame->rets.rets[i])->data;
-  // The last input is a scalar, or one for each member.
-  work->members = work->size = 1;
-  const XLA_FFI_Buffer *scalar = frame->args.args[INPUTS - 1], *array = frame->rets.rets[0];
-  for (int64_t i = 0; i < scalar->rank; i++) work->members *= scalar->dims[i];
-  for (int64_t i = 0; i < array->rank; i++) work->size *= array->dims[i];
-  if (work->members > 0) work->size /= work->members;
-  work->spans = (work->size + SPAN - 1) / SPAN;
-  long helpers = threads_of(frame) - 1;
-  if (helpers >= work->spans * work->members) helpers = work->spans * work->members - 1;
-  if (helpers < 0) helpers = 0;
+  work->frame = frame;
+  work->members = numbers_in(frame->args.args[frame->args.size - 1]);
+  work->spans = 0;
+  for (int64_t set = 0; set < sets; set++) {
+    const int64_t all = numbers_in(frame->rets.rets[set * OUTPUTS]);
+    if (all > 0) work->spans += work->members * ((all / work->members + SPAN - 1) / SPAN);
+    work->ends[set] = work->spans;
+  }
+  int64_t helpers = threads_of(frame) - 1;
+  if (helpers > work->spans - 1) helpers = work->spans > 0 ? work->spans - 1 : 0;
   atomic_init(&work->next, 0);
   atomic_init(&work->done, 0);
   atomic_init(&work->users, helpers + 1);
-  while (helpers > 0 && asked_for_help(frame, work)) helpers--;
-  atomic_fetch_sub(&work->users, helpers);
+  while (helpers > 0 && called_for_help(frame, work)) helpers--;
+  atomic_fetch_sub(&work->users, helpers);  // those that did not hear
   take_spans(work);
-  while (atomic_load(&work->done) < work->spans * work->members) sched_yield();
+  while (atomic_load(&work->done) < work->spans) sched_yield();
   leave(work);
   return NULL;
 }

@@ -32,7 +32,8 @@ _NUMBERS = """\
 #include <math.h>
 #include <stdint.h>
 
-#define INPUTS {inputs}
+#define ARRAYS {arrays}
+#define SCALARS {scalars}
 #define OUTPUTS {outputs}
 #define root(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 #define absolute(x) _Generic((x), float: fabsf, double: fabs)(x)
@@ -47,25 +48,24 @@ static void numbers(void **in, void **out, int64_t member, int64_t begin, int64_
 """
 
 
-def written_in_c(group: Group, inputs: Sequence[Value], outputs: Sequence[Value]) -> str:
+def written_in_c(group: Group, outputs: Sequence[Value]) -> str:
     """The function `numbers` of a group: the same text for all groups that do the same."""
     names: dict[Value, str] = {}
     heads: list[str] = []
     body: list[str] = []
+    arrays, scalars = group.arrays, group.scalars
 
     def named(value: Value) -> str:
         value = value.scalar or value
         return names.get(value) or str(value.literal)
 
-    for k, value in enumerate(inputs):
-        kind = TYPES[value.aval.dtype]
-        if value.scalar is value:
-            names[value] = f"s{k}"
-            heads.append(f"  const {kind} s{k} = ((const {kind} *)in[{k}])[member];")
-        else:
-            names[value] = f"a{k}"
-            heads.append(f"  const {kind} *in{k} = in[{k}];")
-            body.append(f"    const {kind} a{k} = in{k}[i];")
+    for k, value in enumerate(arrays):
+        kind, names[value] = TYPES[value.aval.dtype], f"a{k}"
+        heads.append(f"  const {kind} *in{k} = in[{k}];")
+        body.append(f"    const {kind} a{k} = in{k}[i];")
+    for k, value in enumerate(scalars):
+        kind, names[value] = TYPES[value.aval.dtype], f"s{k}"
+        heads.append(f"  const {kind} s{k} = (({kind} *)in[ARRAYS + {k}])[member];")
     for k, equation in enumerate(group.equations):
         assert equation.expression is not None
         made = equation.outputs[0]
@@ -76,8 +76,9 @@ def written_in_c(group: Group, inputs: Sequence[Value], outputs: Sequence[Value]
         heads.append(f"  {TYPES[value.aval.dtype]} *out{k} = out[{k}];")
         body.append(f"    out{k}[i] = {names[value]};")
     return _NUMBERS.format(
-        inputs=len(inputs), outputs=len(outputs), heads="\n".join(heads), body="\n".join(body)
-    )
+        arrays=len(arrays), scalars=len(scalars), outputs=len(outputs),
+        heads="\n".join(heads), body="\n".join(body),
+    )  # fmt: skip
 
 
 def compiler() -> list[str]:

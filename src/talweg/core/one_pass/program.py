@@ -6,12 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import Jaxpr, Literal
-
-# Numbers in the smallest array that is worth a loop of its own: smaller ones stay in the cache
-# between XLA's passes.
-LARGE = 1 << 16
 
 # Types of JAX in C.
 TYPES = {np.dtype("float32"): "float", np.dtype("float64"): "double", np.dtype("bool"): "uint8_t"}
@@ -86,9 +83,9 @@ class Value:
     @property
     def literal(self) -> str | None:
         """A number that the program says, in C and exactly; None for any other."""
-        if self.constant is None or isinstance(self.constant, jax.Array):
+        if self.constant is None or isinstance(self.constant, jax.Array) or self.aval.shape != ():
             return None
-        if self.aval.dtype == np.bool_:
+        if not jnp.issubdtype(self.aval.dtype, jnp.floating):
             return str(int(self.constant))
         number = float(self.constant)
         if math.isnan(number):
@@ -113,6 +110,16 @@ class Equation:
         """That of what it makes."""
         return max((value.level for value in self.outputs), default=0)
 
+    @property
+    def meaning(self) -> Any:
+        """What equal equations have in common."""
+        given = ((v.aval.dtype, v.literal) if v.literal is not None else v for v in self.inputs)
+        try:
+            params = frozenset(self.params.items())
+        except TypeError:  # something that cannot be compared: it is like no other
+            params = object()
+        return self.primitive, params, *given
+
 
 @dataclass(eq=False)
 class Group:
@@ -126,35 +133,44 @@ class Group:
         return [equation.outputs[0] for equation in self.equations]
 
     @property
-    def read(self) -> list[Value]:
-        """The arrays that it reads, then the scalars, in the order of their first use.
-
-        There is always a scalar: the loop counts the members of a population by the last one.
-        """
+    def arrays(self) -> list[Value]:
+        """The arrays that it reads, in the order of their first use."""
         made = set(self.made)
-        arrays: dict[Value, None] = {}
-        scalars: dict[Value, None] = {}
-        for equation in self.equations:
-            for value in equation.inputs:
-                scalar = value.scalar
-                if scalar is not None and scalar.literal is None:
-                    scalars[scalar] = None
-                elif scalar is None and value not in made:
-                    arrays[value] = None
-        return [*arrays, *(scalars or [_constant(np.float32(0))])]
+        read = dict.fromkeys(v for e in self.equations for v in e.inputs if v.scalar is None)
+        return [value for value in read if value not in made]
+
+    @property
+    def scalars(self) -> list[Value]:
+        """The scalars that it reads, in the order of their first use.
+
+        There is always one: the loop counts the members of a population by the last.
+        """
+        read = dict.fromkeys(v.scalar for e in self.equations for v in e.inputs if v.scalar)
+        return [value for value in read if value.literal is None] or [_NOTHING]
 
 
 def _constant(array: Any) -> Value:
     return Value(jax.typeof(array), array)
 
 
+_NOTHING = _constant(np.float32(0))
+
+
 # -- taking apart ----------------------------------------------------------------------------------
 
 
 def flat(
-    jaxpr: Jaxpr, constants: Sequence[Any], inputs: Sequence[Value]
+    jaxpr: Jaxpr,
+    constants: Sequence[Any],
+    inputs: Sequence[Value],
+    scalars: dict[Any, Equation] | None = None,
 ) -> tuple[list[Equation], list[Value]]:
-    """The equations of a program and of the functions within it, in order; and its outputs."""
+    """The equations of a program and of the functions within it, in order; and its outputs.
+
+    A scalar is computed once, as `scalars` remember: the rule of each tensor says the rate of the
+    step anew, and groups that do the same with the same scalars share a call.
+    """
+    scalars = {} if scalars is None else scalars
     known: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
     known.update(zip(jaxpr.constvars, map(_constant, constants), strict=True))
 
@@ -168,13 +184,20 @@ def flat(
         name, given = e.primitive.name, [look_up(variable) for variable in e.invars]
         if name in _INLINED:
             inner = e.params.get("jaxpr") or e.params["call_jaxpr"]
-            own, made = flat(inner.jaxpr, inner.consts, given)
+            own, made = flat(inner.jaxpr, inner.consts, given, scalars)
             equations += own
         elif name == "convert_element_type" and given[0].aval.dtype == e.params["new_dtype"]:
             made = given  # only "weak" types, as JAX calls them, are no longer so
         else:
             made = [Value(variable.aval) for variable in e.outvars]
-            equations.append(_placed(Equation(e.primitive, e.params, given, made)))
+            equation = Equation(e.primitive, e.params, given, made)
+            if e.effects or any(value.aval.shape != () for value in made):
+                first = equation
+            else:
+                first = scalars.setdefault(equation.meaning, equation)
+            if first is equation:
+                equations.append(_placed(equation))
+            made = first.outputs
         known.update(zip(e.outvars, made, strict=True))
     return equations, [look_up(variable) for variable in jaxpr.outvars]
 
@@ -194,11 +217,11 @@ def _placed(equation: Equation) -> Equation:
 
 
 def _by_numbers(equation: Equation) -> bool:
-    """Whether it does the same to each number of large arrays, in types and terms known to C."""
+    """Whether it does the same to each number of arrays, in types and terms known to C."""
     if equation.primitive.name not in _EXPRESSIONS:
         return False
     made = equation.outputs[0].aval
-    return made.size >= LARGE and all(
+    return made.shape != () and all(
         value.aval.dtype in TYPES and (value.scalar is not None or value.aval.shape == made.shape)
         for value in (*equation.inputs, *equation.outputs)
     )
