@@ -1,5 +1,6 @@
 """Loops in C over large arrays: the numbers that XLA makes, in fewer passes."""
 
+import functools
 import shutil
 
 import hypothesis
@@ -178,6 +179,26 @@ def test_populations_of_populations_and_without_scalars():
         np.testing.assert_array_equal(one, other)
     for one, other in zip(in_one_pass(step)(x[0, 0], x[0, 1]), step(x[0, 0], x[0, 1]), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_it_is_differentiated_as_in_xla():
+    def loss(function, rate, x, m):
+        moved, average = function(x, m, rate)
+        return (moved * x).sum() + jnp.square(average).mean()
+
+    def step(x, m, rate):
+        m = jnp.where(x > 0, 0.9 * m + x, jnp.zeros_like(x) + rate)
+        return x - rate * jnp.sqrt(jnp.abs(m) + 0.1), m
+
+    x, m = jnp.asarray(np.random.default_rng(0).normal(size=(2, SIZE)), "float32")
+    arguments = jnp.float32(0.3), x, m
+    for way in (jax.grad, jax.jacfwd):
+        made, expected = (
+            jax.jit(way(functools.partial(loss, function), argnums=(0, 2)))(*arguments)
+            for function in (in_one_pass(step), step)
+        )
+        for one, other in zip(made, expected, strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
 # An instruction: what to do, and to which of the arrays made so far, counted from the last.
