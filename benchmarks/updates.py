@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import Peer, Trainer
+from benchmarks.peers import FUSED, Peer, Trainer
 
 NUMBERS = 50_000_000
 
@@ -280,13 +280,11 @@ def _halves(workload: Update) -> Sequence[int]:
     return [workload.numbers // workload.arrays * words // 2] * workload.arrays
 
 
-# The environment of talweg with updates in one pass over memory.
-_FUSED = {"TALWEG_FUSED_UPDATES": "1"}
 torch_fused = partial(torch_updates, fused=True)
 
 PEERS: dict[str, Peer] = {
     "update-talweg": Peer("talweg", talweg_updates, ("talweg",)),
-    "update-fused": Peer("talweg", talweg_updates, ("talweg",), ("cc",), _FUSED),
+    "update-fused": Peer("talweg", talweg_updates, ("talweg",), ("cc",), FUSED),
     "update-optax": Peer("optax", optax_updates, ("optax", "jax")),
     "update-torch": Peer("PyTorch, fused", torch_fused, ("torch",)),
     "update-foreach": Peer("PyTorch, foreach", partial(torch_updates, foreach=True), ("torch",)),
@@ -294,7 +292,7 @@ PEERS: dict[str, Peer] = {
     "update-jax": Peer("JAX's copy of the same bytes", jax_copies, ("jax",)),
     "block-talweg": Peer("talweg", talweg_blocks, ("talweg",)),
     "block-bare": Peer("ten bare updates", partial(one_by_one, talweg_updates), ("talweg",)),
-    "block-fused": Peer("talweg", talweg_blocks, ("talweg",), ("cc",), _FUSED),
+    "block-fused": Peer("talweg", talweg_blocks, ("talweg",), ("cc",), FUSED),
     "block-torch": Peer("PyTorch, fused", partial(one_by_one, torch_fused), ("torch",)),
 }
 WORKLOADS: dict[str, Update] = {

@@ -2,6 +2,7 @@
 
 import functools
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import hypothesis
 import hypothesis.strategies as st
@@ -199,6 +200,28 @@ def test_it_is_differentiated_as_in_xla():
         )
         for one, other in zip(made, expected, strict=True):
             np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_threads_may_trace_one_loop_at_a_time():
+    def step(x):
+        return x * 3.25, x + 5.75
+
+    x = jnp.arange(SIZE, dtype="float32")
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(lambda _: jax.jit(in_one_pass(step))(x), range(4)))
+    for first, second in made:
+        np.testing.assert_array_equal(first, x * 3.25)
+        np.testing.assert_array_equal(second, x + 5.75)
+
+
+def test_complex_numbers_and_integers_stay_with_xla():
+    def step(x, n):
+        return x * (1 + 2j), x - 1j, n * 2, n + 1
+
+    x, n = jnp.ones(SIZE, "complex64"), jnp.arange(SIZE)
+    assert loops_of(step, x, n) == 0
+    for one, other in zip(in_one_pass(step)(x, n), step(x, n), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 # An instruction: what to do, and to which of the arrays made so far, counted from the last.

@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -97,13 +98,21 @@ def compiler() -> list[str]:
     return command
 
 
-@functools.cache
 def registered(numbers: str) -> str:
     """The name under which XLA knows the loop over `numbers`, a text in C.
 
     Raises:
         RuntimeError: the compiler does not take it, with what it says.
     """
+    with _alone:  # a name can be made known once only
+        return _registered(numbers)
+
+
+_alone = threading.Lock()
+
+
+@functools.cache
+def _registered(numbers: str) -> str:
     name = f"talweg_one_pass_{hashlib.sha256(numbers.encode()).hexdigest()[:16]}"
     with tempfile.TemporaryDirectory(prefix="talweg-") as folder:
         Path(folder, "numbers.h").write_text(numbers)

@@ -85,6 +85,8 @@ class Value:
         """A number that the program says, in C and exactly; None for any other."""
         if self.constant is None or isinstance(self.constant, jax.Array) or self.aval.shape != ():
             return None
+        if jnp.issubdtype(self.aval.dtype, jnp.complexfloating):
+            return None
         if not jnp.issubdtype(self.aval.dtype, jnp.floating):
             return str(int(self.constant))
         number = float(self.constant)
