@@ -109,7 +109,7 @@ static XLA_FFI_Error *no_memory(XLA_FFI_CallFrame *frame) {
 
 // XLA asks when the function is registered: which version of the interface it speaks.
 static int is_question(XLA_FFI_CallFrame *frame) {
-  XLA_FFI_Extension_Base *extension = frame->extension_start;
+  __typeof__(frame->extension_start) extension = frame->extension_start;  // renamed in jaxlib 0.11
   while (extension != NULL && extension->type != XLA_FFI_Extension_Metadata)
     extension = extension->next;
   if (extension == NULL) return 0;
