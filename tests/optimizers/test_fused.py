@@ -100,7 +100,7 @@ def test_the_state_is_written_over():
 
     donating = jax.jit(step, donate_argnums=(0, 1))
     compiled = donating.lower(big, optimizer.init(big), big).compile()
-    assert compiled.memory_analysis().temp_size_in_bytes < 1000
+    assert compiled.memory_analysis().temp_size_in_bytes < 10_000
 
 
 def test_a_rate_that_is_set_is_that_of_the_next_step():

@@ -6,7 +6,8 @@
 //     numbers(in, out, member, begin, end)
 //
 // for the numbers from `begin` to `end`, with the scalars of one member of a population. A call
-// takes many sets of arrays, one after the other, then the scalars, and returns as many sets.
+// takes many sets of arrays, one after the other, then the scalars, and returns as many sets. The
+// last scalar is not read: of all scalars there is one for each member, and so they are counted.
 //
 // The threads are XLA's. Whoever is free takes the next span of numbers; the caller takes part, so
 // that it waits for nothing but spans that somebody works on. Helpers may come late, when all is

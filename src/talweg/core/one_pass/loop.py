@@ -77,7 +77,7 @@ def written_in_c(group: Group, outputs: Sequence[Value]) -> str:
         heads.append(f"  {TYPES[value.aval.dtype]} *out{k} = out[{k}];")
         body.append(f"    out{k}[i] = {names[value]};")
     return _NUMBERS.format(
-        arrays=len(arrays), scalars=len(scalars), outputs=len(outputs),
+        arrays=len(arrays), scalars=len(scalars) + 1, outputs=len(outputs),
         heads="\n".join(heads), body="\n".join(body),
     )  # fmt: skip
 

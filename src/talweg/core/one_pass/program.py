@@ -143,19 +143,13 @@ class Group:
 
     @property
     def scalars(self) -> list[Value]:
-        """The scalars that it reads, in the order of their first use.
-
-        There is always one: the loop counts the members of a population by the last.
-        """
+        """The scalars that it reads, in the order of their first use."""
         read = dict.fromkeys(v.scalar for e in self.equations for v in e.inputs if v.scalar)
-        return [value for value in read if value.literal is None] or [_NOTHING]
+        return [value for value in read if value.literal is None]
 
 
 def _constant(array: Any) -> Value:
     return Value(jax.typeof(array), array)
-
-
-_NOTHING = _constant(np.float32(0))
 
 
 # -- taking apart ----------------------------------------------------------------------------------
