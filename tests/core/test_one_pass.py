@@ -65,6 +65,7 @@ TERMS = {
     "to float": lambda x, y: (x > y).astype("float32"),
     "to bool": lambda x, y: x.astype("bool"),
     "constants": lambda x, y: x * jnp.float32(0.1) + jnp.inf,
+    "minus minus infinity": lambda x, y: x + -jnp.full_like(y, -jnp.inf),
     "no number": lambda x, y: jnp.where(x > y, x, jnp.nan),
     "a constant": lambda x, y: jnp.where(x > y, True, y > 1),
     "zeros": lambda x, y: jnp.zeros_like(x) + y,
@@ -285,6 +286,18 @@ def test_without_a_compiler_it_says_what_to_install(monkeypatch):
     with pytest.raises(RuntimeError, match=r"got none as 'no-such-compiler'\. Install gcc"):
         set_fused_updates(True)
     assert not one_pass.fused_updates()
+
+
+def test_a_word_is_no_answer():
+    with pytest.raises(TypeError, match="set_fused_updates: value must be True or False"):
+        set_fused_updates("False")  # pyright: ignore[reportArgumentType]
+
+
+def test_empty_arrays_stay_with_xla():
+    x, none = jnp.ones(SIZE), jnp.ones((0, 3))
+    made = jax.jit(in_one_pass(lambda x, n: (x - 1, x + 1, n - 1, n + 1)))(x, none)
+    assert [a.shape for a in made] == [(SIZE,), (SIZE,), (0, 3), (0, 3)]
+    np.testing.assert_array_equal(made[0], x - 1)
 
 
 def test_what_the_compiler_refuses_is_shown():

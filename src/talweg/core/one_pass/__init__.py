@@ -8,7 +8,7 @@ loop in C (`loop`), which the system's compiler makes and XLA calls, on its own 
 all groups that do the same. All else stays XLA's. A condition is looked into, a loop is not.
 
 50 million weights, a step of Adam: 50 to 55 ms as XLA compiles it, 32 in one pass, 32 by torch's
-fused Adam (jax 0.10.2, torch 2.9, two cores).
+fused Adam (jax 0.10.2, torch 2.13, two cores).
 """
 
 import functools
@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr
 
+from talweg.core import errors
 from talweg.core.compilation import runs_on_cpu
 from talweg.core.one_pass import loop
 from talweg.core.one_pass.program import Equation, Group, Value, flat, groups_of, needed
@@ -45,8 +46,8 @@ def set_fused_updates(value: bool) -> None:
 
     For models of millions of weights on a CPU, whose update takes a good part of the step: Adam
     takes 32 ms for 50 million weights in place of 52, Lion 26 in place of 100. Accelerators do so
-    by themselves. The numbers agree with XLA's to rounding. What is compiled already stays as it
-    is, so set it before the first step.
+    by themselves; with several devices it has no effect. The numbers agree with XLA's to rounding.
+    What is compiled already stays as it is, so set it before the first step.
 
     Needs a C compiler (`cc`, or what CC in the environment names). It makes each loop when it is
     first used, in 0.1 s, in a temporary folder.
@@ -56,14 +57,17 @@ def set_fused_updates(value: bool) -> None:
             TALWEG_FUSED_UPDATES=1.
 
     Raises:
+        TypeError: neither True nor False.
         RuntimeError: there is no C compiler.
 
     >>> set_fused_updates(False)
     """
     global _wanted
+    if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise errors.wrong_type("set_fused_updates", "value", "True or False", value)
     if value:
         loop.compiler()
-    _wanted = bool(value)
+    _wanted = value
 
 
 def in_use() -> bool:

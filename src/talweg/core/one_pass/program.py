@@ -93,7 +93,7 @@ class Value:
         if math.isnan(number):
             return "NAN"
         if math.isinf(number):
-            return "INFINITY" if number > 0 else "-INFINITY"
+            return "INFINITY" if number > 0 else "(-INFINITY)"
         return f"({number.hex()}{'f' if self.aval.dtype == np.float32 else ''})"
 
 
@@ -217,9 +217,14 @@ def _by_numbers(equation: Equation) -> bool:
     if equation.primitive.name not in _EXPRESSIONS:
         return False
     made = equation.outputs[0].aval
-    return made.shape != () and all(
-        value.aval.dtype in TYPES and (value.scalar is not None or value.aval.shape == made.shape)
-        for value in (*equation.inputs, *equation.outputs)
+    return (
+        made.shape != ()
+        and made.size > 0
+        and all(
+            value.aval.dtype in TYPES
+            and (value.scalar is not None or value.aval.shape == made.shape)
+            for value in (*equation.inputs, *equation.outputs)
+        )
     )
 
 
