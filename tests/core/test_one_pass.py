@@ -1,7 +1,10 @@
 """Loops in C over large arrays: the numbers that XLA makes, in fewer passes."""
 
 import functools
+import os
 import shutil
+import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 
 import hypothesis
@@ -155,6 +158,156 @@ def test_a_condition_is_looked_into():
             np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
+def test_groups_with_scalars_of_their_own_share_a_call():
+    def step(xs, ms, rates):
+        return [momentum(x, m, rate * x) for x, m, rate in zip(xs, ms, rates, strict=True)]
+
+    def of_three(arrays):
+        return list(jnp.asarray(arrays).swapaxes(0, 1))
+
+    rng = np.random.default_rng(0)
+    xs, ms = rng.normal(size=(2, 2, 3, SIZE)).astype("float32")
+    rates = rng.uniform(size=(2, 3)).astype("float32")
+    assert loops_of(step, [*xs[0]], [*ms[0]], [*rates[0]]) == 1
+    made = jax.jit(jax.vmap(in_one_pass(step)))(of_three(xs), of_three(ms), of_three(rates))
+    expected = momentum(xs, ms, rates[:, :, None] * xs)
+    for k, of_both in enumerate(made):
+        for one, other in zip(of_both, expected, strict=True):
+            np.testing.assert_allclose(one, other[:, k], rtol=1e-5, atol=1e-6)
+
+
+def temporary(function, *args, kept=1):
+    """Bytes that a function takes beside its inputs, all but the last of which it may overwrite."""
+    donated = jax.jit(function, donate_argnums=tuple(range(len(args) - kept)))
+    return donated.lower(*args).compile().memory_analysis().temp_size_in_bytes
+
+
+BIG = jnp.ones(100_000)
+
+
+def test_what_leads_to_a_simple_sum_is_computed_twice_and_not_kept():
+    def step(x, m, g):
+        return momentum(x, m, g / jnp.linalg.norm(g - x))
+
+    assert loops_of(step, BIG, BIG, BIG) == 1
+    assert temporary(in_one_pass(step), BIG, BIG, BIG) < 10_000
+
+
+def test_what_leads_to_another_sum_is_kept_by_the_loop_that_makes_it():
+    def step(x, m, v, g):
+        m, v = 0.9 * m + g, 0.9 * v + g * g
+        change = m / jnp.sqrt(v)
+        return x - change / jnp.linalg.norm(change), m, v
+
+    assert loops_of(step, *(BIG,) * 4) == 1
+    assert temporary(in_one_pass(step), *(BIG,) * 4) < BIG.nbytes + 10_000
+
+
+def test_one_after_the_other_loops_read_what_the_last_one_wrote():
+    def step(x, m, g):
+        for _ in range(3):
+            x, m = momentum(x, m, g)
+            g = jnp.sort(m) + jnp.sort(x)
+        return x, m
+
+    x, m, g = np.random.default_rng(1).normal(size=(3, SIZE)).astype("float32")
+    assert loops_of(step, x, m, g) == 3
+    for one, other in zip(jax.jit(in_one_pass(step))(x, m, g), step(x, m, g), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+def test_a_loop_that_would_move_more_than_xla_is_not_made():
+    def step(x, m, g):  # the power would have to be written, and read again
+        return x - m, x + jnp.exp(m) + g
+
+    assert loops_of(step, *(np.ones(SIZE, "float32"),) * 3) == 0
+
+
+def test_numbers_of_16_bits_are_read_and_written_as_xla_does():
+    kinds = np.arange(1 << 16, dtype=np.uint16).view(jnp.bfloat16)
+    middles = kinds.view(np.uint16).astype(np.uint32) << 16 | 0x8000  # between two of them
+    x = np.concatenate([middles.view("float32"), kinds.astype("float32")])
+    kept = np.resize(kinds, x.shape)
+
+    def step(x, kept):
+        wide = kept.astype("float32") + 1.0
+        narrow = jnp.where(x > 0, x.astype(jnp.bfloat16), jnp.bfloat16(0.25))
+        return narrow, wide + x, jnp.where(x > 1, kept, narrow), wide.astype(jnp.bfloat16) > 0
+
+    assert loops_of(step, x, kept) == 1
+    for one, other in zip(jax.jit(in_one_pass(step))(x, kept), jax.jit(step)(x, kept), strict=True):
+        assert one.dtype == other.dtype
+        np.testing.assert_array_equal(one.astype("float32"), other.astype("float32"))
+
+
+def test_arithmetic_in_16_bits_stays_with_xla():
+    x = np.ones(SIZE, jnp.bfloat16)
+    assert loops_of(lambda x, y: (x + y, x - y), x, x) == 0
+
+
+def stays(*arrays):
+    return arrays
+
+
+def test_what_stands_still_is_not_read():
+    def step(x, m, g, go):
+        return jax.lax.cond(go, lambda x, m: momentum(x, m, g), stays, x, m)
+
+    not_numbers = jnp.full(SIZE, jnp.nan)
+    x = jnp.linspace(0, 1, SIZE)
+    text = jax.jit(in_one_pass(step)).lower(x, x, x, True).as_text()
+    assert "stablehlo.case" not in text
+    moved = in_one_pass(step)(x, x, x, True)
+    for one, other in zip(moved, momentum(x, x, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-6)
+    for one in in_one_pass(step)(x, x, not_numbers, False):
+        np.testing.assert_array_equal(one, x)
+    assert temporary(in_one_pass(step), BIG, BIG, BIG, True, kept=2) < 10_000
+
+
+def test_each_member_of_a_population_stands_still_by_itself():
+    def step(x, m, go):
+        return jax.lax.cond(go, lambda x, m: momentum(x, m, x), stays, x, m)
+
+    def many(x, m, go):
+        return jax.lax.fori_loop(0, 3, lambda i, c: jax.vmap(in_one_pass(step))(*c, go), (x, m))
+
+    x, m = np.random.default_rng(2).normal(size=(2, 4, 70_000)).astype("float32")
+    go = np.array([True, False, False, True])
+    made = jax.jit(many, donate_argnums=(0, 1))(jnp.asarray(x), jnp.asarray(m), go)
+    for k in range(4):
+        expected = x[k], m[k]
+        for _ in range(3):
+            expected = momentum(*expected, expected[0]) if go[k] else expected
+        for one, other in zip(made, expected, strict=True):
+            np.testing.assert_allclose(one[k], other, rtol=1e-5, atol=1e-6)
+
+
+def test_conditions_that_do_more_than_arithmetic_remain():
+    def step(x, m, g, go):
+        return jax.lax.cond(go, lambda x, m: momentum(x, jnp.sort(m), g), stays, x, m)
+
+    x = jnp.linspace(1, 0, SIZE)
+    assert "stablehlo.case" in jax.jit(in_one_pass(step)).lower(x, x, x, True).as_text()
+    for go in (True, False):
+        for one, other in zip(in_one_pass(step)(x, x, x, go), step(x, x, x, go), strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-6)
+
+
+def test_what_prints_does_so_once():
+    seen = []
+
+    def step(x, m):
+        x, m = momentum(x, m, jnp.sort(x))
+        jax.debug.callback(lambda total: seen.append(float(total)), x.sum() + m[0])
+        return x, m
+
+    x = jnp.ones(SIZE)
+    jax.block_until_ready(jax.jit(in_one_pass(step))(x, x))
+    jax.effects_barrier()
+    assert len(seen) == 1
+
+
 @pytest.mark.parametrize("size", [1, 7, SIZE, 200_000])
 def test_members_of_a_population_have_the_numbers_that_they_have_alone(size):
     def step(x, m, rate, decay):
@@ -227,7 +380,22 @@ def test_complex_numbers_and_integers_stay_with_xla():
 
 # An instruction: what to do, and to which of the arrays made so far, counted from the last.
 INSTRUCTIONS = st.tuples(
-    st.sampled_from(["add", "sub", "mul", "max", "mean", "sort", "reverse", "scale", "where"]),
+    st.sampled_from(
+        [
+            "add",
+            "sub",
+            "mul",
+            "max",
+            "mean",
+            "sort",
+            "reverse",
+            "scale",
+            "where",
+            "narrow",
+            "count",
+            "maybe",
+        ]
+    ),
     st.integers(0, 5),
     st.integers(0, 5),
 )
@@ -249,8 +417,13 @@ def interpreted(instructions, x, y):
             "reverse": lambda a, b: a[::-1],
             "scale": lambda a, b: a / (1 + jnp.linalg.norm(b)),
             "where": lambda a, b: jnp.where(a > b, 0.5 * a, b),
+            "narrow": lambda a, b: (a + b).astype(jnp.bfloat16).astype("float32"),
+            "count": lambda a, b: a - 0.01 * (a * b > 0).sum(),
+            "maybe": lambda a, b: sum(
+                jax.lax.cond(a[0] > b[0], lambda a, b: momentum(a, b, a), stays, a, b)
+            ),
         }[name](a, b))  # fmt: skip
-    return made
+    return made[-4:]
 
 
 @hypothesis.given(st.lists(INSTRUCTIONS, min_size=1, max_size=12))
@@ -269,23 +442,65 @@ def test_any_program_computes_what_it_does_in_xla(instructions):
 
 
 @pytest.fixture
-def fused():
-    set_fused_updates(True)
-    yield
-    set_fused_updates(False)
+def switch(monkeypatch):
+    """The switch as it is from the start on Linux, and as it was afterwards."""
+    monkeypatch.setattr(one_pass, "_wanted", True)
 
 
-def test_it_is_used_on_one_cpu_only(fused, monkeypatch):
-    assert one_pass.in_use()
+def test_it_is_used_on_one_cpu_only(switch, monkeypatch):
+    assert one_pass.in_use([jnp.ones(SIZE)])
     monkeypatch.setattr(jax, "device_count", lambda: 2)
-    assert not one_pass.in_use()
+    assert not one_pass.in_use([jnp.ones(SIZE)])
 
 
-def test_without_a_compiler_it_says_what_to_install(monkeypatch):
+def test_it_is_off_where_it_is_set_so(switch):
+    set_fused_updates(False)
+    assert not one_pass.fused_updates()
+    assert not one_pass.in_use([jnp.ones(SIZE)])
+    set_fused_updates(True)
+    assert one_pass.in_use([jnp.ones(SIZE)])
+
+
+def test_without_a_compiler_xla_does_it_and_who_insists_is_told_what_to_install(
+    switch, monkeypatch
+):
     monkeypatch.setenv("CC", "no-such-compiler --fast")
+    assert not one_pass.fused_updates()
+    assert not one_pass.in_use([jnp.ones(SIZE)])
     with pytest.raises(RuntimeError, match=r"got none as 'no-such-compiler'\. Install gcc"):
         set_fused_updates(True)
-    assert not one_pass.fused_updates()
+
+
+@pytest.fixture
+def failing(switch, monkeypatch):
+    """A compiler that takes nothing, and no loop from before."""
+    monkeypatch.setattr(loop, "_registered", loop._registered.__wrapped__)
+    monkeypatch.setenv("CC", "false")
+
+
+def test_a_compiler_that_fails_is_told_once_and_xla_does_it(failing):
+    x = jnp.ones(SIZE)
+    with pytest.warns(RuntimeWarning, match=r"(?s)left to XLA.*\nfalse -std.*ends with status 1"):
+        made = in_one_pass(momentum)(x, x, x)
+    for one, other in zip(made, momentum(x, x, x), strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert not one_pass.in_use([jnp.ones(SIZE)])
+
+
+def test_who_insists_is_told_at_once_that_the_compiler_fails(failing):
+    with pytest.raises(RuntimeError, match=r"(?s)mend the compiler.*ends with status 1"):
+        set_fused_updates(True)
+
+
+@pytest.mark.parametrize("value", ["0", "off", "1", ""])
+def test_the_environment_sets_it(value):
+    script = "import talweg; print(talweg.config.fused_updates())"
+    environment = {**os.environ, "TALWEG_FUSED_UPDATES": value}
+    made = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=True
+    )
+    wanted = value == "1" or (value == "" and sys.platform == "linux")
+    assert made.stdout.strip() == str(wanted)
 
 
 def test_a_word_is_no_answer():

@@ -28,9 +28,7 @@ VARIANTS = {
 @pytest.fixture(autouse=True)
 def fused(monkeypatch):
     monkeypatch.setattr(one_pass, "LARGE", 2)
-    config.set_fused_updates(True)
-    yield
-    config.set_fused_updates(False)
+    monkeypatch.setattr(one_pass, "_wanted", True)
 
 
 def params():

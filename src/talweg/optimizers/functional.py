@@ -149,6 +149,8 @@ class Functional(Hyperparameters):
                     new[i], kept[i] = p, s
             return new, kept
 
+        if one_pass.at_work():
+            return *by_part(params, slots), shared
         # All at once where nothing is frozen, for a condition for each part takes a fifth longer.
         # Choosing number by number makes XLA keep copies of both; and it copies unless what stands
         # still is the branch for False: hence two conditions, one after the other.
@@ -209,6 +211,13 @@ class Functional(Hyperparameters):
         Raises:
             ValueError: no gradient at all, or no objective where one is needed.
         """
+        return self._update_by(self.step_leaves, grads, state, params, objective)
+
+    def _update_by(
+        self, step: Callable[..., Any], grads: Any, state: OptimizerState, params: Any,
+        objective: Objective | None,
+    ) -> tuple[Any, OptimizerState]:  # fmt: skip
+        """`update` by a `step` over lists."""
         leaves, tree = jax.tree.flatten(params)
 
         def among_leaves(leaves: Any) -> tuple[Any, Any]:
@@ -216,7 +225,7 @@ class Functional(Hyperparameters):
             loss, grads = objective(jax.tree.unflatten(tree, leaves))
             return loss, tree.flatten_up_to(grads)
 
-        new, state = self.step_leaves(
+        new, state = step(
             tree.flatten_up_to(grads), state, leaves, tensors_of(params),
             among_leaves if objective else None,
         )  # fmt: skip
@@ -234,7 +243,9 @@ class Functional(Hyperparameters):
         ) -> Any:  # fmt: skip
             if params is None:
                 raise errors.invalid(type(self).__name__, "params", "given to update", params)
-            new, state = self.update(grads, state, params, objective)
+            # The parameters are needed once more: a loop over them would make XLA copy them.
+            step = self.update_leaves
+            new, state = self._update_by(step, grads, state, params, objective)
             return jax.tree.map(jnp.subtract, new, params), state
 
         return GradientTransformation(self.init, update)
@@ -249,7 +260,7 @@ class Functional(Hyperparameters):
             return self.update_leaves(gradients, state, params, tensors, objective)
 
         # One that looks at the loss again has the model inside.
-        in_one_pass = one_pass.in_use() and not self.needs_objective
+        in_one_pass = not self.needs_objective and one_pass.in_use(params)
         run = one_pass.in_one_pass(step) if in_one_pass else step
         return run(list(params), state, list(gradients))
 

@@ -13,7 +13,10 @@ fused Adam (jax 0.10.2, torch 2.13, two cores).
 
 import functools
 import os
-from collections.abc import Callable, Sequence
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,58 +27,70 @@ from jax.extend.core import ClosedJaxpr
 from talweg.core import errors
 from talweg.core.compilation import runs_on_cpu
 from talweg.core.one_pass import loop
-from talweg.core.one_pass.program import Equation, Group, Value, flat, groups_of, needed
+from talweg.core.one_pass.program import Equation, Group, Value, behind, flat, groups_of
 
-# As many numbers are worth a call of a loop: fewer stay in the cache between XLA's passes.
-LARGE = 1 << 16
+# As many numbers are worth a loop: the compiler's tenth of a second comes back within about a
+# thousand steps.
+LARGE = 1 << 18
 
-_wanted = False
+_in_one_pass: ContextVar[bool] = ContextVar("talweg_in_one_pass", default=False)
+
+# Elsewhere it has not been tried.
+_wanted = sys.platform == "linux"
 
 
 def fused_updates() -> bool:
-    """Whether optimizers update large arrays on a CPU in one pass: False unless set.
+    """Whether optimizers update large arrays on a CPU in one pass.
 
-    >>> fused_updates()
-    False
+    On Linux it is so from the start, where there is a C compiler.
+
+    >>> fused_updates() in (True, False)
+    True
     """
-    return _wanted
+    return _wanted and loop.compiler() is not None
 
 
 def set_fused_updates(value: bool) -> None:
     """Have optimizers update large arrays on a CPU in one pass over memory, or leave it to XLA.
 
-    For models of millions of weights on a CPU, whose update takes a good part of the step: Adam
-    takes 32 ms for 50 million weights in place of 52, Lion 26 in place of 100. Accelerators do so
-    by themselves; with several devices it has no effect. The numbers agree with XLA's to rounding.
-    What is compiled already stays as it is, so set it before the first step.
+    It counts for models of a quarter of a million weights and more: Adam takes 32 ms for 50 million
+    weights in place of 52, Lion 26 in place of 100. Accelerators do so by themselves; with several
+    devices it has no effect. The numbers agree with XLA's to rounding. What is compiled already
+    stays as it is, so set it before the first step.
 
-    Needs a C compiler (`cc`, or what CC in the environment names). It makes each loop when it is
-    first used, in 0.1 s, in a temporary folder.
+    Each loop is compiled when it is first used, in 0.1 s, in a temporary folder, by `cc` or what
+    CC in the environment names.
 
     Args:
-        value: whether to. False from the start, or True where the environment has
-            TALWEG_FUSED_UPDATES=1.
+        value: whether to. From the start True on Linux, where there is a C compiler, and False
+            elsewhere; TALWEG_FUSED_UPDATES=1 or 0 in the environment sets it.
 
     Raises:
         TypeError: neither True nor False.
-        RuntimeError: there is no C compiler.
+        RuntimeError: True, and there is no C compiler, or none that works.
 
-    >>> set_fused_updates(False)
+    >>> set_fused_updates(fused_updates())  # as it is
     """
     global _wanted
     if not isinstance(value, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise errors.wrong_type("set_fused_updates", "value", "True or False", value)
     if value:
-        loop.compiler()
+        loop.check()
     _wanted = value
 
 
-def in_use() -> bool:
-    """Whether what is traced now is to be done in one pass.
+def in_use(arrays: Iterable[Any]) -> bool:
+    """Whether what is traced now is to be done to `arrays` in one pass.
 
-    Arrays that lie on several devices would have to be gathered for it.
+    They are large enough, and on one CPU: those of several devices would have to be gathered.
     """
-    return _wanted and runs_on_cpu() and jax.device_count() == 1
+    here = runs_on_cpu() and jax.device_count() == 1
+    return here and sum(map(jnp.size, arrays)) >= LARGE and fused_updates()
+
+
+def at_work() -> bool:
+    """Whether what is traced now will be taken apart, so that a condition costs next to nothing."""
+    return _in_one_pass.get()
 
 
 def in_one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -94,7 +109,11 @@ def in_one_pass(function: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def run(*args: Any) -> Any:
-        closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        token = _in_one_pass.set(True)
+        try:
+            closed, shapes = jax.make_jaxpr(function, return_shape=True)(*args)
+        finally:
+            _in_one_pass.reset(token)
         arrays = [jnp.asarray(leaf) for leaf in jax.tree.leaves(args)]
         in_place = {place: place for place in range(len(closed.jaxpr.outvars))}
         return jax.tree.unflatten(jax.tree.structure(shapes), _run(closed, in_place, *arrays))
@@ -112,63 +131,82 @@ def _run(closed: ClosedJaxpr, in_place: dict[int, int], *arrays: Any) -> list[An
     """
     inputs = [Value(variable.aval) for variable in closed.jaxpr.invars]
     equations, outputs = flat(closed.jaxpr, closed.consts, inputs)
-    over = {outputs[o]: inputs[i] for o, i in in_place.items() if i < len(inputs)}
+    places = {outputs[o]: inputs[i] for o, i in in_place.items() if i < len(inputs)}
+    over = {v: old for v, old in places.items() if v.aval.dtype == old.aval.dtype}
     held = dict(zip(inputs, arrays, strict=True))
 
     def read(value: Value) -> Any:
         return held.get(value, value.constant)
 
-    groups = groups_of(equations)
-    calls = _calls(groups, needed(equations, groups, outputs))
-    looped = {group for call in calls for group in call.outputs}
-    for level in sorted({equation.level for equation in equations}):
-        for equation in equations:
-            if equation.level == level and groups.get(equation) not in looped:
-                given = [read(value) for value in equation.inputs]
-                held.update(zip(equation.outputs, _computed(equation, given, over), strict=True))
-        for call in calls:
-            if call.level == level:
-                held.update(call.made(over, read))
+    calls = _calls(groups_of(equations, outputs), over)
+    order = {equation: k for k, equation in enumerate(equations)}
+
+    def compute(ends: Iterable[Equation | None]) -> None:
+        for equation in sorted(behind(ends, lambda v: v not in held), key=order.__getitem__):
+            given = [read(value) for value in equation.inputs]
+            held.update(zip(equation.outputs, _computed(equation, given, over), strict=True))
+
+    for call in sorted(calls, key=lambda call: call.level):
+        compute(value.maker for value in call.inputs if value not in held)
+        held.update(call.made(over, read))
+    # What prints or the like may return nothing.
+    acts = [e for e in equations if e.effects and held.keys().isdisjoint(e.outputs)]
+    compute([*acts, *(value.maker for value in outputs if value not in held)])
     return [read(value) for value in outputs]
 
 
-@dataclass(frozen=True)
+@dataclass
 class _Call:
-    """Groups that do the same with the same scalars: a loop does all of them in one call.
+    """Groups that do the same: a loop does all of them in one call.
 
     Attributes:
         level: that of the groups.
         text: what the loop does, in C.
-        scalars: what it reads beside arrays.
-        outputs: what each group must write.
+        groups: they.
     """
 
     level: int
     text: str
-    scalars: tuple[Value, ...]
-    outputs: dict[Group, list[Value]] = field(default_factory=dict, compare=False)
+    groups: list[Group] = field(default_factory=list)
 
     @property
-    def size(self) -> int:
-        """How many numbers each of its passes would write."""
-        return sum(outputs[0].aval.size for outputs in self.outputs.values())
+    def scalars(self) -> list[list[Value]]:
+        """The scalars that the loop reads: for each, one that all groups share, or one for each."""
+        lists = zip(*(group.scalars for group in self.groups), strict=True)
+        return [list(values[:1] if len(set(values)) == 1 else values) for values in lists]
+
+    @property
+    def inputs(self) -> list[Value]:
+        """What it reads: the arrays, group by group, then each scalar once."""
+        scalars = dict.fromkeys(value for values in self.scalars for value in values)
+        return [*(array for group in self.groups for array in group.arrays), *scalars]
+
+    @property
+    def outputs(self) -> list[Value]:
+        """What it writes, group by group."""
+        return [value for group in self.groups for value in group.outputs]
 
     def made(self, over: dict[Value, Value], read: Callable[[Value], Any]) -> dict[Value, Any]:
         """What the loop makes of what `read` gives, over the input where `over` names one."""
-        inputs = [*(array for group in self.outputs for array in group.arrays), *self.scalars]
-        outputs = [value for group in self.outputs.values() for value in group]
+        inputs, outputs = self.inputs, self.outputs
+        # Only over what its own group reads: others may come later.
+        written = [(v, group.arrays) for group in self.groups for v in group.outputs]
         places = {value: i for i, value in enumerate(inputs)}
         call = jax.ffi.ffi_call(
             loop.registered(self.text),
             [jax.ShapeDtypeStruct(v.aval.shape, v.aval.dtype) for v in outputs],
             input_output_aliases={
-                places[over[v]]: o
-                for o, v in enumerate(outputs)
-                if over.get(v) in places and over[v].aval.dtype == v.aval.dtype
+                places[over[v]]: o for o, (v, arrays) in enumerate(written) if over.get(v) in arrays
             },
             vmap_method="broadcast_all",
         )
-        differentiable = jax.custom_jvp(lambda *arrays: call(*arrays, _by_additions(arrays[-1])))
+
+        @jax.custom_jvp
+        def differentiable(*given: Any) -> Any:
+            arrays = given[: sum(len(group.arrays) for group in self.groups)]
+            lists = [[given[places[value]] for value in values] for values in self.scalars]
+            scalars = [jnp.stack(each) if len(each) > 1 else each[0] for each in lists]
+            return call(*arrays, *scalars, _by_additions(given[-1]))
 
         @differentiable.defjvp
         def _(arrays: Any, tangents: Any) -> Any:
@@ -185,10 +223,10 @@ class _Call:
                 return held[value]
             return jnp.broadcast_to(held.get(value.scalar, value.scalar.constant), value.aval.shape)
 
-        for equation in (equation for group in self.outputs for equation in group.equations):
+        for equation in (equation for group in self.groups for equation in group.equations):
             made = _computed(equation, [*map(read, equation.inputs)], {})
             held.update(zip(equation.outputs, made, strict=True))
-        return [held[value] for group in self.outputs.values() for value in group]
+        return [held[value] for value in self.outputs]
 
 
 def _by_additions(array: Any) -> Any:
@@ -202,16 +240,25 @@ def _by_additions(array: Any) -> Any:
     return jnp.where(jnp.arange(1024) == 0, first, 0).sum()
 
 
-def _calls(groups: dict[Equation, Group], wanted: set[Value]) -> list[_Call]:
-    """The loops that help: those that write several arrays, large ones or many."""
-    calls: dict[_Call, _Call] = {}
-    for group in dict.fromkeys(groups.values()):
-        outputs = [value for value in group.made if value in wanted]
-        if len(outputs) > 1:
-            text = loop.written_in_c(group, outputs)
-            new = _Call(group.equations[0].level, text, tuple(group.scalars))
-            calls.setdefault(new, new).outputs[group] = outputs
-    return [call for call in calls if call.size >= LARGE]
+def _calls(groups: Iterable[Group], over: dict[Value, Value]) -> list[_Call]:
+    """The loops of `groups` that are worth a call: of large arrays or many."""
+    calls: dict[tuple[int, str], _Call] = {}
+    for group in groups:
+        key = group.level, loop.written_in_c(group, over)
+        calls.setdefault(key, _Call(*key)).groups.append(group)
+    large = [c for c in calls.values() if sum(group.size for group in c.groups) >= LARGE]
+    return [call for call in large if _compiles(call.text)]
+
+
+def _compiles(text: str) -> bool:
+    """Whether there is a loop; where the compiler fails, XLA does without from then on."""
+    try:
+        loop.registered(text)
+    except RuntimeError as error:
+        set_fused_updates(False)
+        warnings.warn(f"Updates are left to XLA. {error}", RuntimeWarning, stacklevel=2)
+        return False
+    return True
 
 
 def _computed(equation: Equation, given: Sequence[Any], over: dict[Value, Value]) -> Sequence[Any]:
@@ -230,5 +277,10 @@ def _computed(equation: Equation, given: Sequence[Any], over: dict[Value, Value]
     return made if equation.primitive.multiple_results else [made]
 
 
-if os.environ.get("TALWEG_FUSED_UPDATES", "").lower() in ("1", "on", "true", "yes"):
-    set_fused_updates(True)
+match os.environ.get("TALWEG_FUSED_UPDATES", "").lower():
+    case "1" | "on" | "true" | "yes":
+        set_fused_updates(True)
+    case "0" | "off" | "false" | "no":
+        set_fused_updates(False)
+    case _:
+        pass

@@ -3,11 +3,12 @@
 // What is done to each number is in `numbers.h`, which loop.py writes: `ARRAYS`, `SCALARS`,
 // `OUTPUTS`, and
 //
-//     numbers(in, out, member, begin, end)
+//     numbers(in, out, at, begin, end)
 //
-// for the numbers from `begin` to `end`, with the scalars of one member of a population. A call
-// takes many sets of arrays, one after the other, then the scalars, and returns as many sets. The
-// last scalar is not read: of all scalars there is one for each member, and so they are counted.
+// for the numbers from `begin` to `end`, with the scalars at `at`. A call takes many sets of arrays,
+// one after the other, then the scalars, and returns as many sets. Of a scalar there is one for each
+// member of a population, or for each of its sets as well. The last is not read: of it there is one
+// for each member, and so they are counted.
 //
 // The threads are XLA's. Whoever is free takes the next span of numbers; the caller takes part, so
 // that it waits for nothing but spans that somebody works on. Helpers may come late, when all is
@@ -41,15 +42,20 @@ static void do_span(const Work *work, int64_t set, int64_t span, int64_t spans) 
   XLA_FFI_Buffer **args = (XLA_FFI_Buffer **)work->frame->args.args;
   XLA_FFI_Buffer **rets = (XLA_FFI_Buffer **)work->frame->rets.rets;
   void *in[ARRAYS + SCALARS], *out[OUTPUTS];
+  int64_t at[SCALARS];
   for (int i = 0; i < ARRAYS; i++) in[i] = args[set * ARRAYS + i]->data;
-  for (int i = 0; i < SCALARS; i++)
-    in[ARRAYS + i] = args[work->frame->args.size - SCALARS + i]->data;
   for (int i = 0; i < OUTPUTS; i++) out[i] = rets[set * OUTPUTS + i]->data;
   const int64_t size = numbers_in(rets[set * OUTPUTS]) / work->members;
   const int64_t of_member = spans / work->members, member = span / of_member;
+  for (int i = 0; i < SCALARS; i++) {
+    const XLA_FFI_Buffer *scalar = args[work->frame->args.size - SCALARS + i];
+    const int64_t each = numbers_in(scalar) / work->members;
+    in[ARRAYS + i] = scalar->data;
+    at[i] = each == 1 ? member : member * each + set;
+  }
   const int64_t start = span % of_member * SPAN;
   const int64_t length = size - start < SPAN ? size - start : SPAN;
-  numbers(in, out, member, member * size + start, member * size + start + length);
+  numbers(in, out, at, member * size + start, member * size + start + length);
 }
 
 static void take_spans(Work *work) {

@@ -16,10 +16,11 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 import jax
+import numpy as np
 
 from talweg.core.one_pass.program import TYPES, Group, Value
 
@@ -39,7 +40,20 @@ _NUMBERS = """\
 #define root(x) _Generic((x), float: sqrtf, double: sqrt)(x)
 #define absolute(x) _Generic((x), float: fabsf, double: fabs)(x)
 
-static void numbers(void **in, void **out, int64_t member, int64_t begin, int64_t end) {{
+typedef uint16_t bfloat16;
+
+static inline float widened(bfloat16 x) {{
+  union {{ uint32_t bits; float number; }} wide = {{(uint32_t)x << 16}};
+  return wide.number;
+}}
+
+static inline bfloat16 narrowed(float x) {{
+  union {{ float number; uint32_t bits; }} wide = {{x}};
+  const uint32_t even = wide.bits + 0x7fff + (wide.bits >> 16 & 1);
+  return (x != x ? wide.bits | 0x400000 : even) >> 16;
+}}
+
+static void numbers(void **in, void **out, const int64_t *at, int64_t begin, int64_t end) {{
 {heads}
 #pragma omp simd
   for (int64_t i = begin; i < end; i++) {{
@@ -49,8 +63,17 @@ static void numbers(void **in, void **out, int64_t member, int64_t begin, int64_
 """
 
 
-def written_in_c(group: Group, outputs: Sequence[Value]) -> str:
-    """The function `numbers` of a group: the same text for all groups that do the same."""
+# In a register: what is as wide as a float is done for as many at once.
+_HELD = TYPES | {np.dtype("bool"): "int"}
+
+
+def written_in_c(group: Group, over: Mapping[Value, Value]) -> str:
+    """The function `numbers` of a group: the same text for all groups that do the same.
+
+    Args:
+        group: what it does.
+        over: for outputs, the input that each is written over.
+    """
     names: dict[Value, str] = {}
     heads: list[str] = []
     body: list[str] = []
@@ -61,51 +84,66 @@ def written_in_c(group: Group, outputs: Sequence[Value]) -> str:
         return names.get(value) or str(value.literal)
 
     for k, value in enumerate(arrays):
-        kind, names[value] = TYPES[value.aval.dtype], f"a{k}"
-        heads.append(f"  const {kind} *in{k} = in[{k}];")
-        body.append(f"    const {kind} a{k} = in{k}[i];")
+        names[value] = f"a{k}"
+        heads.append(f"  const {TYPES[value.aval.dtype]} *in{k} = in[{k}];")
+        body.append(f"    const {_HELD[value.aval.dtype]} a{k} = in{k}[i];")
     for k, value in enumerate(scalars):
         kind, names[value] = TYPES[value.aval.dtype], f"s{k}"
-        heads.append(f"  const {kind} s{k} = (({kind} *)in[ARRAYS + {k}])[member];")
+        heads.append(f"  const {kind} s{k} = (({kind} *)in[ARRAYS + {k}])[at[{k}]];")
     for k, equation in enumerate(group.equations):
         assert equation.expression is not None
         made = equation.outputs[0]
-        text = equation.expression(*map(named, equation.inputs), **equation.params)
+        of = equation.inputs[0].aval.dtype
+        text = equation.expression(*map(named, equation.inputs), of=of, **equation.params)
         names[made] = f"x{k}"
-        body.append(f"    const {TYPES[made.aval.dtype]} x{k} = {text};")
-    for k, value in enumerate(outputs):
+        body.append(f"    const {_HELD[made.aval.dtype]} x{k} = {text};")
+    for k, value in enumerate(group.outputs):
         heads.append(f"  {TYPES[value.aval.dtype]} *out{k} = out[{k}];")
         body.append(f"    out{k}[i] = {names[value]};")
+    if skipped := group.skipped(over):
+        which, where = skipped
+        places = (f"out[{o}] == in[{arrays.index(over[v])}]" for o, v in enumerate(group.outputs))
+        stays = " && ".join([named(which) if where else f"!{named(which)}", *places])
+        heads.append(f"  if ({stays}) return;")
     return _NUMBERS.format(
-        arrays=len(arrays), scalars=len(scalars) + 1, outputs=len(outputs),
+        arrays=len(arrays), scalars=len(scalars) + 1, outputs=len(group.outputs),
         heads="\n".join(heads), body="\n".join(body),
     )  # fmt: skip
 
 
-def compiler() -> list[str]:
-    """The command of the C compiler.
+def compiler() -> list[str] | None:
+    """The command of the C compiler; None where there is none."""
+    command = _command()
+    return command if sys.platform != "win32" and shutil.which(command[0]) else None
+
+
+def check() -> None:
+    """See whether loops can be compiled here.
 
     Raises:
-        RuntimeError: there is none.
+        RuntimeError: there is no compiler, or it fails.
     """
-    command = shlex.split(os.environ.get("CC") or "cc")
-    if sys.platform == "win32" or shutil.which(command[0]) is None:
+    if compiler() is None:
         raise RuntimeError(
-            f"set_fused_updates: expected a C compiler, got none as {command[0]!r}. Install gcc or "
-            "clang (on Debian: apt install gcc), or name it by CC in the environment, or leave the "
-            "updates to XLA."
+            f"set_fused_updates: expected a C compiler, got none as {_command()[0]!r}. Install gcc "
+            "or clang (on Debian: apt install gcc), or name it by CC in the environment, or leave "
+            "the updates to XLA."
         )
-    return command
+    registered(_NUMBERS.format(arrays=0, scalars=1, outputs=1, heads="", body=""))
 
 
 def registered(numbers: str) -> str:
     """The name under which XLA knows the loop over `numbers`, a text in C.
 
     Raises:
-        RuntimeError: the compiler does not take it, with what it says.
+        RuntimeError: it cannot be compiled or loaded, with what the compiler says.
     """
     with _alone:  # a name can be made known once only
         return _registered(numbers)
+
+
+def _command() -> list[str]:
+    return shlex.split(os.environ.get("CC", "")) or ["cc"]
 
 
 _alone = threading.Lock()
@@ -114,16 +152,19 @@ _alone = threading.Lock()
 @functools.cache
 def _registered(numbers: str) -> str:
     name = f"talweg_one_pass_{hashlib.sha256(numbers.encode()).hexdigest()[:16]}"
-    with tempfile.TemporaryDirectory(prefix="talweg-") as folder:
-        Path(folder, "numbers.h").write_text(numbers)
-        shutil.copy(Path(__file__).with_name("loop.c"), folder)
-        command = [*compiler(), *_FLAGS, "-I", jax.ffi.include_dir(), "loop.c", "-o", "loop.so"]
-        made = subprocess.run([*command, "-lm"], cwd=folder, capture_output=True, text=True)
-        if made.returncode:
-            raise RuntimeError(
-                "The C compiler does not take the loop of an update: leave updates to XLA, by "
-                f"set_fused_updates(False).\n{shlex.join(command)}\n{made.stderr}"
-            )
-        library = ctypes.CDLL(str(Path(folder, "loop.so")))
+    command = [*_command(), *_FLAGS, "-I", jax.ffi.include_dir(), "loop.c", "-o", "loop.so", "-lm"]
+    try:
+        with tempfile.TemporaryDirectory(prefix="talweg-") as folder:
+            Path(folder, "numbers.h").write_text(numbers)
+            shutil.copy(Path(__file__).with_name("loop.c"), folder)
+            made = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+            if made.returncode:
+                raise OSError(made.stderr or f"It ends with status {made.returncode}.")
+            library = ctypes.CDLL(str(Path(folder, "loop.so")))
+    except OSError as error:
+        raise RuntimeError(
+            "The loop of an update cannot be compiled: mend the compiler, or leave updates to XLA "
+            f"by set_fused_updates(False).\n{shlex.join(command)}\n{error}"
+        ) from error
     jax.ffi.register_ffi_target(name, jax.ffi.pycapsule(library.one_pass), platform="cpu")
     return name

@@ -1,17 +1,22 @@
 """A program taken apart: its equations, and the groups of them that one loop can do."""
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Jaxpr, Literal
+from jax.extend.core import Jaxpr, Literal, jaxpr_as_fun
 
 # Types of JAX in C.
-TYPES = {np.dtype("float32"): "float", np.dtype("float64"): "double", np.dtype("bool"): "uint8_t"}
+TYPES = {
+    np.dtype("float32"): "float",
+    np.dtype("float64"): "double",
+    np.dtype("bool"): "uint8_t",
+    np.dtype(jnp.bfloat16): "bfloat16",
+}
 
 
 def _power(x: str, *, y: int, **_: Any) -> str:
@@ -19,12 +24,16 @@ def _power(x: str, *, y: int, **_: Any) -> str:
     return f"1 / ({product})" if y < 0 else product
 
 
-def _converted(x: str, *, new_dtype: Any, **_: Any) -> str:
-    return f"{x} != 0" if new_dtype == np.bool_ else x
+def _converted(x: str, *, of: Any, new_dtype: Any, **_: Any) -> str:
+    wide = f"widened({x})" if of == jnp.bfloat16 else x
+    if new_dtype == np.bool_:
+        return f"{wide} != 0"
+    return f"narrowed({wide})" if new_dtype == jnp.bfloat16 else wide
 
 
-# Primitives of JAX in C, with what becomes of numbers that are not numbers (NaN) there. Functions
-# that XLA computes for many numbers at once (exp, log, pow) are not among them.
+# Primitives of JAX in C, with what becomes of numbers that are not numbers (NaN) there; `of` is the
+# type of the first input. Functions that XLA computes for many numbers at once (exp, log, pow) are
+# not among them.
 _EXPRESSIONS: dict[str, Callable[..., str]] = {
     "add": lambda x, y, **_: f"{x} + {y}",
     "sub": lambda x, y, **_: f"{x} - {y}",
@@ -53,8 +62,23 @@ _EXPRESSIONS: dict[str, Callable[..., str]] = {
     "convert_element_type": _converted,
 }
 
+# Of numbers in 16 bits there is no arithmetic in C.
+_FOR_ALL_TYPES = {"select_n", "convert_element_type"}
+
 # Functions within the program, whose equations are as good as its own.
 _INLINED = {"jit", "pjit", "closed_call", "custom_jvp_call", "custom_vjp_call"}
+
+# What XLA joins with that which reads it, so that no memory holds it in between …
+_JOINED = {
+    *_EXPRESSIONS, "broadcast_in_dim", "reshape", "squeeze", "expand_dims", "transpose", "iota",
+    "exp", "exp2", "expm1", "log", "log1p", "pow", "tanh", "logistic", "erf", "erf_inv", "sin",
+    "cos", "floor", "ceil", "round", "rem", "clamp", "shift_left", "shift_right_logical",
+    "bitcast_convert_type", "xor", "copy", "stop_gradient",
+}  # fmt: skip
+# … and with that which it reads, where that is simple, and of arrays alone: of anything else it
+# makes slow code.
+_REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
+_SIMPLE = {"add", "sub", "mul", "neg", "square", "integer_pow", "abs", "convert_element_type"}
 
 
 @dataclass(eq=False)
@@ -64,16 +88,34 @@ class Value:
     Attributes:
         aval: its shape and type.
         constant: the array itself, where it is known.
+        maker: the equation whose result it is, if it is one.
         spread: the scalar that it repeats, where it does.
-        level: how often what it comes from went from a loop to XLA and back.
-        looped: whether a loop may make it.
     """
 
     aval: Any
     constant: Any = None
+    maker: "Equation | None" = None
     spread: "Value | None" = None
-    level: int = 0
-    looped: bool = False
+
+    @property
+    def looped(self) -> bool:
+        """Whether a loop may make it."""
+        return self.maker is not None and self.maker.expression is not None
+
+    @property
+    def joined(self) -> bool:
+        """Whether XLA makes it where it is read, and not in memory."""
+        return self.maker is not None and self.maker.primitive.name in _JOINED
+
+    @property
+    def level(self) -> int:
+        """That of the equation that makes it."""
+        return self.maker.level if self.maker else 0
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return self.aval.size * self.aval.dtype.itemsize
 
     @property
     def scalar(self) -> "Value | None":
@@ -89,6 +131,8 @@ class Value:
             return None
         if not jnp.issubdtype(self.aval.dtype, jnp.floating):
             return str(int(self.constant))
+        if self.aval.dtype == jnp.bfloat16:  # its bits
+            return str(int(np.asarray(self.constant, self.aval.dtype).view(np.uint16)))
         number = float(self.constant)
         if math.isnan(number):
             return "NAN"
@@ -99,18 +143,31 @@ class Value:
 
 @dataclass(eq=False)
 class Equation:
-    """An equation of the program; `expression` says it in C where it may be part of a loop."""
+    """An equation of the program.
+
+    Attributes:
+        level: how often what it reads had to be in memory between a loop and XLA.
+        expression: what it computes, in C, where it may be part of a loop.
+        heavy: what should be in memory for a reduction of its result.
+    """
 
     primitive: Any
     params: dict[str, Any]
     inputs: list[Value]
     outputs: list[Value]
+    effects: Any = ()
+    level: int = 0
     expression: Callable[..., str] | None = None
+    heavy: frozenset[Value] = frozenset()
 
     @property
-    def level(self) -> int:
-        """That of what it makes."""
-        return max((value.level for value in self.outputs), default=0)
+    def from_memory(self) -> list[Value]:
+        """What a loop may make, and XLA must find in memory to compute this."""
+        if self.primitive.name in _JOINED:
+            return []
+        if self.primitive.name in _REDUCTIONS:
+            return [value for v in self.inputs if v.maker for value in v.maker.heavy]
+        return [value for value in self.inputs if value.looped]
 
     @property
     def meaning(self) -> Any:
@@ -125,19 +182,22 @@ class Equation:
 
 @dataclass(eq=False)
 class Group:
-    """Equations that one loop can do, in their order."""
+    """What one loop can do: write arrays of one shape, number by number, out of others.
 
+    Attributes:
+        level: it follows all equations of this level.
+        equations: all that lead from the arrays it reads to those it writes, in their order.
+        outputs: what it writes.
+    """
+
+    level: int
     equations: list[Equation]
-
-    @property
-    def made(self) -> list[Value]:
-        """All that it computes."""
-        return [equation.outputs[0] for equation in self.equations]
+    outputs: list[Value]
 
     @property
     def arrays(self) -> list[Value]:
         """The arrays that it reads, in the order of their first use."""
-        made = set(self.made)
+        made = {equation.outputs[0] for equation in self.equations}
         read = dict.fromkeys(v for e in self.equations for v in e.inputs if v.scalar is None)
         return [value for value in read if value not in made]
 
@@ -146,6 +206,63 @@ class Group:
         """The scalars that it reads, in the order of their first use."""
         read = dict.fromkeys(v.scalar for e in self.equations for v in e.inputs if v.scalar)
         return [value for value in read if value.literal is None]
+
+    def skipped(self, over: Mapping[Value, Value]) -> tuple[Value, bool] | None:
+        """A scalar, and what it is where nothing moves: all outputs are what they are written over.
+
+        Args:
+            over: for outputs, the input that each is written over.
+        """
+        makers = [value.maker for value in self.outputs if value.maker]
+        if len({(e.primitive.name, e.inputs[0]) for e in makers}) > 1:
+            return None
+        if makers[0].primitive.name == "select_n" and makers[0].inputs[0].scalar:
+            for which in (False, True):
+                if all(over.get(e.outputs[0]) is e.inputs[1 + which] for e in makers):
+                    return makers[0].inputs[0], which
+        return None
+
+    @property
+    def size(self) -> int:
+        """How many numbers each of its outputs has."""
+        return self.outputs[0].aval.size
+
+    def saves(self, in_memory: Collection[Value]) -> bool:
+        """Whether it moves fewer bytes than XLA does, by a pass for each array that it writes.
+
+        Args:
+            in_memory: what is there in any case, though XLA might make it where it is read.
+        """
+        stored = {*in_memory, *self.outputs}
+        by_xla = sum(
+            _bytes(_sources(value, stored - {value})) + value.bytes for value in self.outputs
+        )
+        extra = [v for v in self.arrays if v.joined and v not in in_memory]
+        by_loop = _bytes([*self.arrays, *self.outputs, *extra])
+        return by_loop + sum(_bytes(_sources(value, in_memory)) for value in extra) < by_xla
+
+
+def _bytes(values: Iterable[Value]) -> int:
+    return sum(value.bytes for value in values)
+
+
+def _sources(value: Value, in_memory: Collection[Value]) -> set[Value]:
+    """What XLA reads in memory to make a value."""
+    inner = behind([value.maker], lambda v: v.scalar is None and v.joined and v not in in_memory)
+    read = {v for e in inner for v in e.inputs if v.scalar is None}
+    return read - {v for e in inner for v in e.outputs}
+
+
+def behind(ends: Iterable[Equation | None], goes_on: Callable[[Value], bool]) -> set[Equation]:
+    """`ends`, and the equations behind them as far as it goes on."""
+    found: set[Equation] = set()
+    left = list(ends)
+    while left:
+        equation = left.pop()
+        if equation is not None and equation not in found:
+            found.add(equation)
+            left += [value.maker for value in equation.inputs if goes_on(value)]
+    return found
 
 
 def _constant(array: Any) -> Value:
@@ -164,7 +281,7 @@ def flat(
     """The equations of a program and of the functions within it, in order; and its outputs.
 
     A scalar is computed once, as `scalars` remember: the rule of each tensor says the rate of the
-    step anew, and groups that do the same with the same scalars share a call.
+    step anew.
     """
     scalars = {} if scalars is None else scalars
     known: dict[Any, Value] = dict(zip(jaxpr.invars, inputs, strict=True))
@@ -182,11 +299,14 @@ def flat(
             inner = e.params.get("jaxpr") or e.params["call_jaxpr"]
             own, made = flat(inner.jaxpr, inner.consts, given, scalars)
             equations += own
+        elif name == "cond" and (moved := _moved(e, given, scalars)):
+            own, made = moved
+            equations += own
         elif name == "convert_element_type" and given[0].aval.dtype == e.params["new_dtype"]:
             made = given  # only "weak" types, as JAX calls them, are no longer so
         else:
             made = [Value(variable.aval) for variable in e.outvars]
-            equation = Equation(e.primitive, e.params, given, made)
+            equation = Equation(e.primitive, e.params, given, made, e.effects)
             if e.effects or any(value.aval.shape != () for value in made):
                 first = equation
             else:
@@ -198,17 +318,54 @@ def flat(
     return equations, [look_up(variable) for variable in jaxpr.outvars]
 
 
+def _moved(
+    condition: Any, given: Sequence[Value], scalars: dict[Any, Equation]
+) -> tuple[list[Equation], list[Value]] | None:
+    """A condition as choices, number by number, where a loop may make them.
+
+    It leaves all as it is, or does arithmetic on arrays that are in memory, be it in another type:
+    the loop, which writes over them, is skipped where nothing moves. None for any other: choices
+    would do work in vain.
+    """
+    branches = condition.params["branches"]
+    stays = any(not branch.jaxpr.eqns for branch in branches)
+    arrays = [value for value in given if value.scalar is None]
+    in_memory = all(
+        v.maker is None or (v.looped and v.maker.primitive.name == "convert_element_type")
+        for v in arrays
+    )
+    if len(branches) != 2 or not stays or not in_memory:
+        return None
+
+    def chosen(index: Any, *operands: Any) -> list[Any]:
+        made = (jaxpr_as_fun(branch)(*operands) for branch in branches)
+        return [jax.lax.select_n(index > 0, *pair) for pair in zip(*made, strict=True)]
+
+    closed = jax.make_jaxpr(chosen)(*(value.aval for value in given))
+    remembered = dict(scalars)
+    equations, made = flat(closed.jaxpr, closed.consts, given, remembered)
+    for e in equations:
+        by_scalars = all(value.scalar is not None for value in e.outputs)
+        if e.effects or not (e.expression or by_scalars):
+            return None
+    scalars.update(remembered)
+    return equations, made
+
+
 def _placed(equation: Equation) -> Equation:
     """Find whether it may be part of a loop, and at what level it stands."""
     name, inputs, outputs = equation.primitive.name, equation.inputs, equation.outputs
     if name == "broadcast_in_dim" and inputs[0].aval.shape == ():
         outputs[0].spread = inputs[0]
-    looped = _by_numbers(equation)
-    if looped:
+    if _by_numbers(equation):
         equation.expression = _EXPRESSIONS[name]
+        simple = name in _SIMPLE and all(value.scalar is None for value in inputs)
+        below = frozenset(value for v in inputs if v.maker for value in v.maker.heavy)
+        equation.heavy = below if simple and len(below) < 2 else frozenset(outputs)
+    levels = [value.level for value in inputs] + [v.level + 1 for v in equation.from_memory]
+    equation.level = max(levels, default=0)
     for value in outputs:
-        value.looped = looped
-        value.level = max((v.level + (v.looped and not looped) for v in inputs), default=0)
+        value.maker = equation
     return equation
 
 
@@ -217,54 +374,55 @@ def _by_numbers(equation: Equation) -> bool:
     if equation.primitive.name not in _EXPRESSIONS:
         return False
     made = equation.outputs[0].aval
+    narrow = equation.primitive.name in _FOR_ALL_TYPES
     return (
         made.shape != ()
         and made.size > 0
         and all(
             value.aval.dtype in TYPES
+            and (narrow or value.aval.dtype != jnp.bfloat16)
             and (value.scalar is not None or value.aval.shape == made.shape)
             for value in (*equation.inputs, *equation.outputs)
         )
     )
 
 
-def groups_of(equations: Iterable[Equation]) -> dict[Equation, Group]:
-    """The group of each equation that may be part of a loop.
+def groups_of(equations: Sequence[Equation], outputs: Sequence[Value]) -> list[Group]:
+    """The groups whose loops save something.
 
-    Those go together that share arrays, of one shape and one level: what lies at one level does
-    not depend on a loop of the same level by way of XLA.
+    A loop writes what XLA must find in memory, and beside it what the program returns and comes
+    from the same arrays; and at last all else that the program returns. What leads there from what
+    is in memory is computed anew, in each loop and by XLA: arithmetic is cheap beside memory.
     """
-    groups: dict[Equation, Group] = {}
-    by_array: dict[Any, Group] = {}
-    for equation in equations:
-        if equation.expression is None:
-            continue
-        arrays = [v for v in (*equation.inputs, *equation.outputs) if v.scalar is None]
-        keys = [(equation.level, value) for value in arrays]
-        near = dict.fromkeys(by_array[key] for key in keys if key in by_array)
-        largest = max(near, key=lambda group: len(group.equations), default=Group([]))
-        for group in near:
-            if group is not largest:
-                largest.equations += group.equations
-                groups.update(dict.fromkeys(group.equations, largest))
-                own = [key for key, other in by_array.items() if other is group]
-                by_array.update(dict.fromkeys(own, largest))
-        largest.equations.append(equation)
-        groups[equation] = largest
-        by_array.update(dict.fromkeys(keys, largest))
-    places = {equation: k for k, equation in enumerate(groups)}
-    for group in set(groups.values()):
-        group.equations.sort(key=places.__getitem__)
-    return groups
-
-
-def needed(
-    equations: Iterable[Equation], groups: dict[Equation, Group], outputs: Iterable[Value]
-) -> set[Value]:
-    """What is read outside the group that makes it."""
-    makers = {value: groups.get(e) for e in equations for value in e.outputs}
-    read = set(outputs)
-    for equation in equations:
-        own = groups.get(equation)
-        read.update(v for v in equation.inputs if own is None or makers.get(v) is not own)
-    return read
+    order = {equation: k for k, equation in enumerate(equations)}
+    needed = {value for equation in equations for value in equation.from_memory}
+    stored = needed | {value for value in outputs if value.looped}
+    left = [v for e in equations for v in e.outputs if v in stored]
+    last = max((equation.level for equation in equations), default=0)
+    written: set[Value] = set()  # at levels before
+    found: list[Group] = []
+    for level in range(last + 1):
+        groups: dict[Value, Group] = {}
+        for urgent in (True, False):
+            for value in left:
+                if value.level > level or (value in needed and value.level == level) != urgent:
+                    continue
+                inner = behind([value.maker], lambda v: v.looped and v not in written)
+                new = Group(level, [*inner], [value])
+                arrays = new.arrays
+                near = [*dict.fromkeys(groups[array] for array in arrays if array in groups)]
+                if urgent or near or level == last:
+                    for group in near:
+                        arrays += group.arrays
+                        new.equations += group.equations
+                        new.outputs += group.outputs
+                    groups.update(dict.fromkeys(arrays, new))
+        for group in dict.fromkeys(groups.values()):
+            group.equations = sorted(set(group.equations), key=order.__getitem__)
+            made = (equation.outputs[0] for equation in group.equations)
+            group.outputs = [value for value in made if value in group.outputs]
+            found.append(group)
+            written.update(group.outputs)
+        left = [value for value in left if value not in written]
+    in_memory = {*needed, *outputs}
+    return [group for group in found if group.saves(in_memory)]
