@@ -172,12 +172,8 @@ def _keras_peer(label: str, backend: str, module: str, **options: Any) -> Peer:
     return Peer(label, make, ("keras", module), environment=environment)
 
 
-# The environment of talweg with updates in one pass over memory.
-FUSED = {"TALWEG_FUSED_UPDATES": "1"}
-
 PEERS: dict[str, Peer] = {
     "talweg": Peer("talweg", partial(keras_trainer, "talweg"), ("talweg",)),
-    "talweg-fused": Peer("talweg", partial(keras_trainer, "talweg"), ("talweg",), ("cc",), FUSED),
     "keras-jax": _keras_peer("Keras on JAX", "jax", "jax"),
     "keras-jax-100": _keras_peer(
         "Keras on JAX, steps_per_execution=100", "jax", "jax", steps_per_execution=100

@@ -85,25 +85,39 @@ OPTIMIZERS = "docs/benchmarks.md"
 ALIKE = 0.97
 
 
-def _update(rule: str, arrays: int, subject: str, peers: tuple[str, ...]) -> Row:
-    """An update: not slower than the peers who do it by as many passes over memory."""
+def _update(rule: str, arrays: int, subject: str = "talweg") -> Row:
+    """An update: not slower than torch's fused kernels and optax; what XLA alone does is stated."""
     workload = UPDATES[f"{rule}-{arrays}"]
     where = "one array" if arrays == 1 else f"{arrays} arrays"
-    how = ", set_fused_updates(True)" if subject == "fused" else ""
-    others = () if RULES[rule].torch is None else ("torch", "foreach")
-    keys = dict.fromkeys((subject, *peers, *others, "optax", "numpy", "jax"))
+    how = ", set_fused_updates(False)" if subject == "xla" else ""
+    torch = RULES[rule].torch is not None
+    peers = ("torch", "optax") if torch else ("optax",)
+    more = (*(("foreach",) if torch else ()), "numpy", "jax") if subject != "xla" else ()
     return Row(
         f"Update of 50 million weights in {where}, {rule}{how}",
         "ms",
         "update",
         (subject,),
-        {key: Training(f"update-{key}", f"{rule}-{arrays}") for key in keys},
-        tuple(Demand((peer,), ALIKE) for peer in peers),
+        {key: Training(f"update-{key}", f"{rule}-{arrays}") for key in (subject, *peers, *more)},
+        tuple(Demand((peer,), None if subject == "xla" else ALIKE) for peer in peers),
         rounds=3,
         bytes=workload.bytes,
         check="a weight",
         page=OPTIMIZERS,
     )
+
+
+def _block(arrays: int) -> Row:
+    """Steps of fit beside bare updates, talweg's and torch's."""
+    workload = f"adam-{arrays}-block"
+    peers = {"talweg": "block-talweg", "bare": "block-bare", "torch": "block-torch"}
+    return Row(
+        f"Ten steps of fit's program for large models: Adam, 50 million weights in {arrays} "
+        "array(s)", "ms", "step", ("talweg",),
+        {key: Training(peer, workload) for key, peer in peers.items()},
+        (Demand(("bare",), 1 / 1.2), Demand(("torch",), 1 / 1.2)),
+        rounds=3, bytes=UPDATES[workload].bytes, check="a weight", page=OPTIMIZERS,
+    )  # fmt: skip
 
 
 def _beside(
@@ -116,31 +130,10 @@ def _beside(
     )  # fmt: skip
 
 
-_UPDATES = {
-    f"{rule}-{n}": _update(rule, n, "talweg", ("optax",)) for rule in RULES for n in (1, 500)
+_UPDATES = {f"{rule}-{n}": _update(rule, n) for rule in RULES for n in (1, 500)} | {
+    f"{rule}-{n}-xla": _update(rule, n, "xla") for rule in RULES for n in (1, 500)
 }
-_FUSED = {
-    f"{rule}-{n}-fused": _update(
-        rule, n, "fused", ("optax",) if own.torch is None else ("torch", "optax")
-    )
-    for rule, own in RULES.items()
-    for n in (1, 500)
-}
-_BLOCKS = {
-    f"adam-{n}-block": _beside(
-        f"Ten steps of fit's program for large models: Adam, 50 million weights in {n} array(s)",
-        "block-talweg", "block-bare", f"adam-{n}-block", 1 / 1.2,
-        bytes=UPDATES[f"adam-{n}"].bytes, check="a weight",
-    )
-    for n in (1, 500)
-} | {
-    f"adam-{n}-block-fused": _beside(
-        f"Ten steps of fit's program, set_fused_updates(True): Adam, 50 million weights in {n} "
-        "array(s)", "block-fused", "block-torch", f"adam-{n}-block", 1 / 1.2,
-        bytes=UPDATES[f"adam-{n}"].bytes, check="a weight",
-    )
-    for n in (1, 500)
-}  # fmt: skip
+_BLOCKS = {f"adam-{n}-block": _block(n) for n in (1, 500)}
 _PRODUCTS = {
     name.lower(): _beside(
         f"{name}, 4 matrices of 512×512 and 2 of 256×1024",
@@ -163,10 +156,10 @@ _PARTS = {
 MODELS = f"{OPTIMIZERS}#models"
 
 
-def _model(title: str, workload: str, page: str = MODELS, subject: str = "talweg") -> Row:
+def _model(title: str, workload: str, page: str = MODELS) -> Row:
     """A training step: not slower than Keras on JAX; the gap to the best peer is stated."""
     return Row(
-        title, "ms", "step", (subject,), _training(workload, subject, *_BIG[1:]),
+        title, "ms", "step", ("talweg",), _training(workload, *_BIG),
         (Demand(("keras-jax",), 1), Demand(_BIG[1:], None)), page=page,
     )  # fmt: skip
 
@@ -199,11 +192,7 @@ _MODELS = {
     "table": "Embedding(500,000, 32) of 20 items, mean, dense 1; batch 128",
 }
 _FORWARD = {"dense": "Dense 784→512→512→10; batch 128", "cnn": f"CNN 28×28: {_DIGITS}", **_MODELS}
-_TRAINED = {name: _model(f"{title}, Adam", name) for name, title in _MODELS.items()} | {
-    "table-fused": _model(
-        f"{_MODELS['table']}, Adam, set_fused_updates(True)", "table", subject="talweg-fused"
-    )
-}
+_TRAINED = {name: _model(f"{title}, Adam", name) for name, title in _MODELS.items()}
 _PREDICTED = {
     f"forward-{name}": _forward(f"predict: {title}", name) for name, title in _FORWARD.items()
 }
@@ -289,7 +278,6 @@ ROWS: dict[str, Row] = {
     **_PREDICTED,
     **_RESNET,
     **_UPDATES,
-    **_FUSED,
     **_BLOCKS,
     **_PRODUCTS,
     **_PARTS,

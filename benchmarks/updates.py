@@ -9,8 +9,8 @@ memory that a step writes over. What was learned (jax 0.10.2, two cores):
   alike. Here both are called as `step(params, state, grads) -> (params, state)`, as the
   engine's programs are.
 - XLA on a CPU makes one pass over memory for each array that it writes: Adam reads and
-  writes 10 words for each weight (m: 3, v: 3, the weight: 4), where 7 would do in one pass, as
-  in torch's fused Adam, and with `config.set_fused_updates(True)` (`core/one_pass`).
+  writes 10 words for each weight (m: 3, v: 3, the weight: 4), where 7 do in one pass, as
+  in torch's fused Adam and in `core/one_pass`.
 - An update that reads what its slot was before (Lion) makes XLA copy the slot, in optax as
   well. So does `where(fine, new, old)` around any update. `lax.cond(fine, update, stay)` copies
   nothing; `lax.cond(~fine, stay, update)` copies all.
@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.peers import FUSED, Peer, Trainer
+from benchmarks.peers import Peer, Trainer
 
 NUMBERS = 50_000_000
 
@@ -282,9 +282,12 @@ def _halves(workload: Update) -> Sequence[int]:
 
 torch_fused = partial(torch_updates, fused=True)
 
+# The environment of talweg without loops of its own.
+LEFT_TO_XLA = {"TALWEG_FUSED_UPDATES": "0"}
+
 PEERS: dict[str, Peer] = {
     "update-talweg": Peer("talweg", talweg_updates, ("talweg",)),
-    "update-fused": Peer("talweg", talweg_updates, ("talweg",), ("cc",), FUSED),
+    "update-xla": Peer("talweg", talweg_updates, ("talweg",), environment=LEFT_TO_XLA),
     "update-optax": Peer("optax", optax_updates, ("optax", "jax")),
     "update-torch": Peer("PyTorch, fused", torch_fused, ("torch",)),
     "update-foreach": Peer("PyTorch, foreach", partial(torch_updates, foreach=True), ("torch",)),
@@ -292,7 +295,6 @@ PEERS: dict[str, Peer] = {
     "update-jax": Peer("JAX's copy of the same bytes", jax_copies, ("jax",)),
     "block-talweg": Peer("talweg", talweg_blocks, ("talweg",)),
     "block-bare": Peer("ten bare updates", partial(one_by_one, talweg_updates), ("talweg",)),
-    "block-fused": Peer("talweg", talweg_blocks, ("talweg",), ("cc",), FUSED),
     "block-torch": Peer("PyTorch, fused", partial(one_by_one, torch_fused), ("torch",)),
 }
 WORKLOADS: dict[str, Update] = {
