@@ -3,9 +3,10 @@
 XLA on a CPU makes a pass for each array that a program writes. Adam writes three: it reads and
 writes 10 words for each weight, where 7 would do, and arithmetic costs nothing beside memory.
 `in_one_pass` takes a function apart, equation by equation (`program`), and joins what is done
-number by number to arrays of one shape. Where such a group writes several arrays, it becomes a
-loop in C (`loop`), which the system's compiler makes and XLA calls, on its own threads, once for
-all groups that do the same. All else stays XLA's. A condition is looked into, a loop is not.
+number by number to arrays of one shape. Where such a group moves fewer bytes than XLA would, it
+becomes a loop in C (`loop`), which the system's compiler makes and XLA calls, on its own threads,
+once for all groups that do the same. All else stays XLA's. A condition is looked into, and skipped
+by the loop where it does no more than arithmetic; a loop of JAX's is not.
 
 50 million weights, a step of Adam: 50 to 55 ms as XLA compiles it, 32 in one pass, 32 by torch's
 fused Adam (jax 0.10.2, torch 2.13, two cores).
