@@ -80,34 +80,58 @@ def written_out(x: jax.Array) -> jax.Array:
     return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
 
 
-def by_shape(
-    function: Callable[..., Any], *columns: Sequence[jax.Array], always: bool = False
-) -> list[Any]:
-    """`function` of each row of the columns; rows of one shape go through it in one batch.
+def by_shape(function: Callable[..., Any], *columns: Sequence[jax.Array]) -> list[Any]:
+    """`function` of each row of the columns; small rows of one shape go through it in one batch.
 
     Args:
         function: takes arrays with any leading axes; returns such an array, or a tuple.
         columns: parallel lists of arrays.
-        always: batch large matrices on a CPU, too: eigenvalues gain by it, products do not.
     """
-    alone = not always and jax.default_backend() == "cpu"
-    groups: dict[Any, list[int]] = {}
-    for i, row in enumerate(zip(*columns, strict=True)):
-        own = i if alone and row[0].size > SMALL else None
-        key = (own, *((array.shape, array.dtype) for array in row))
-        groups.setdefault(key, []).append(i)
+    alone = jax.default_backend() == "cpu"
     results: list[Any] = [None] * len(columns[0])
-    last: Any = ()
-    for members in groups.values():
-        rows = [[column[i] for i in members] for column in columns]
-        if always:
-            # One after the other: two eigendecompositions at once can wait for each other for
-            # ever on a CPU (jaxlib 0.10.2, two threads).
-            rows, _ = jax.lax.optimization_barrier((rows, last))
+    for members in _alike(columns, lambda first: alone and first.size > SMALL):
         if len(members) == 1:
-            last = results[members[0]] = function(*(row[0] for row in rows))
+            results[members[0]] = function(*(column[members[0]] for column in columns))
             continue
-        last = together = function(*(jnp.stack(row) for row in rows))
+        together = function(*(jnp.stack([column[i] for i in members]) for column in columns))
         for k, i in enumerate(members):
             results[i] = jax.tree.map(lambda array, k=k: array[k], together)
     return results
+
+
+def decomposed(
+    function: Callable[[jax.Array], jax.Array], matrices: Sequence[jax.Array], after: Any = ()
+) -> list[jax.Array]:
+    """`function`, a decomposition, of each matrix: those of one shape in one batch.
+
+    One batch after the other, for two at once can wait for each other for ever on a CPU: each calls
+    the threads that the others hold (LAPACK in jaxlib 0.10.2). A barrier does not part them, since
+    XLA drops it before it runs the program; a sum with what is 0 for any number it keeps.
+
+    Args:
+        function: takes matrices with a leading axis, and returns as many.
+        matrices: square or not.
+        after: arrays of decompositions that must be done before.
+    """
+    results: list[Any] = [None] * len(matrices)
+    last = jax.tree.leaves(after)
+    for members in _alike([matrices], lambda first: False):
+        batch = jnp.stack([matrices[i] for i in members])
+        if last:
+            first = jnp.ravel(last[-1])[0]
+            batch += (jnp.isnan(first) & (first < 0)).astype(batch.dtype)
+        last = [function(batch)]
+        for k, i in enumerate(members):
+            results[i] = last[0][k]
+    return results
+
+
+def _alike(
+    columns: Sequence[Sequence[jax.Array]], alone: Callable[[jax.Array], bool]
+) -> list[list[int]]:
+    """The rows of the columns whose arrays have equal shapes; `alone` says who goes alone."""
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(zip(*columns, strict=True)):
+        key = (i if alone(row[0]) else None, *((array.shape, array.dtype) for array in row))
+        groups.setdefault(key, []).append(i)
+    return list(groups.values())

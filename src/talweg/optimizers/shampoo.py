@@ -25,7 +25,7 @@ from talweg.core import errors
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
 from talweg.optimizers.conditions import when_due
-from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times
+from talweg.optimizers.matrices import AXES, axes_of, decomposed, gram, times
 
 GRAFTS = ("adam", "adagrad", "sgd", None)
 
@@ -244,7 +244,7 @@ def _roots(grams: Sequence[Sequence[Any]], h: Any, t: Any) -> list[list[Any]]:
         def roots_of(a: Any, k: int = order) -> Any:
             return inverse_root(a / bias, 2 * k, h.epsilon)
 
-        found = iter(by_shape(roots_of, flat, always=True))
+        found = iter(decomposed(roots_of, flat, after=result))
         stacked = iter(
             jnp.stack([next(found) for _ in range(math.prod(shape[:-2]))]).reshape(shape)
             for shape in shapes

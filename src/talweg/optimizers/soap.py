@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
 from talweg.optimizers.conditions import when_due
-from talweg.optimizers.matrices import AXES, axes_of, by_shape, gram, times, written_out
+from talweg.optimizers.matrices import AXES, axes_of, by_shape, decomposed, gram, times, written_out
 
 
 class Slots(NamedTuple):
@@ -70,7 +70,7 @@ Bases = list[tuple[jax.Array, jax.Array]]
 
 def first_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
     """For each gram its eigenvectors as rows, the largest eigenvalue first; in their order."""
-    found = by_shape(lambda gram: jnp.linalg.eigh(gram)[1].mT, grams, always=True)
+    found = decomposed(lambda gram: jnp.linalg.eigh(gram)[1].mT, grams)
     return [(jnp.flip(rows, 0), jnp.arange(len(rows))) for rows in found]
 
 
@@ -85,10 +85,11 @@ def next_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
         product = jnp.matmul(rows, gram, precision=jax.lax.Precision.HIGHEST)
         order = jnp.argsort(-jnp.sum(rows * product, axis=-1), axis=-1)
         index = order[..., None]
-        rows = jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds")
-        return jnp.linalg.qr(rows.mT)[0].mT, order
+        return jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds"), order
 
-    return by_shape(step, grams, old)
+    turned = by_shape(step, grams, old)
+    rows = decomposed(lambda rows: jnp.linalg.qr(rows.mT)[0].mT, [rows for rows, _ in turned])
+    return [(basis, order) for basis, (_, order) in zip(rows, turned, strict=True)]
 
 
 class SOAP(Optimizer):
