@@ -240,6 +240,14 @@ def test_numbers_of_16_bits_are_read_and_written_as_xla_does():
         np.testing.assert_array_equal(one.astype("float32"), other.astype("float32"))
 
 
+def test_what_stands_between_products_stays_with_xla():
+    def step(x, m, g):
+        return momentum(x, m, g @ g.T)
+
+    square = np.ones((20, 20), "float32")
+    assert loops_of(step, square, square, square) == 0
+
+
 def test_arithmetic_in_16_bits_stays_with_xla():
     x = np.ones(SIZE, jnp.bfloat16)
     assert loops_of(lambda x, y: (x + y, x - y), x, x) == 0

@@ -44,6 +44,23 @@ def test_decompositions_come_in_the_order_of_their_matrices():
     assert decomposed(jnp.linalg.cholesky, []) == []
 
 
+def test_large_matrices_go_alone_also_those_of_a_population():
+    def bases(matrices):
+        return decomposed(lambda a: jnp.linalg.qr(a)[0], matrices, alone=True)
+
+    matrices = [*np.random.default_rng(0).normal(size=(3, 200, 200)).astype("float32")]
+    population = [np.stack([matrix, -matrix]) for matrix in matrices]
+    made, both = jax.jit(bases)(matrices), jax.jit(jax.vmap(bases))(population)
+    for one, two, matrix in zip(made, both, matrices, strict=True):
+        np.testing.assert_allclose(one, jnp.linalg.qr(matrix)[0], rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(two[1], jnp.linalg.qr(-matrix)[0], rtol=1e-4, atol=1e-5)
+    for way, given in ((bases, matrices), (jax.vmap(bases), population)):
+        text = jax.jit(way).lower(given).as_text()
+        calls = [line for line in text.splitlines() if "geqrf" in line]
+        assert calls
+        assert not any("2x200x200" in call for call in calls)
+
+
 def test_what_is_no_number_stays_where_it_is():
     matrices = [jnp.full((2, 2), jnp.nan), jnp.eye(3)]
     bad, good = decomposed(lambda a: jnp.linalg.qr(a)[0], matrices)

@@ -87,9 +87,8 @@ def by_shape(function: Callable[..., Any], *columns: Sequence[jax.Array]) -> lis
         function: takes arrays with any leading axes; returns such an array, or a tuple.
         columns: parallel lists of arrays.
     """
-    alone = jax.default_backend() == "cpu"
     results: list[Any] = [None] * len(columns[0])
-    for members in _alike(columns, lambda first: alone and first.size > SMALL):
+    for members in _alike(columns, _large):
         if len(members) == 1:
             results[members[0]] = function(*(column[members[0]] for column in columns))
             continue
@@ -100,30 +99,43 @@ def by_shape(function: Callable[..., Any], *columns: Sequence[jax.Array]) -> lis
 
 
 def decomposed(
-    function: Callable[[jax.Array], jax.Array], matrices: Sequence[jax.Array], after: Any = ()
-) -> list[jax.Array]:
+    function: Callable[[jax.Array], jax.Array], matrices: Sequence[jax.Array],
+    after: Any = (), alone: bool = False,
+) -> list[jax.Array]:  # fmt: skip
     """`function`, a decomposition, of each matrix: those of one shape in one batch.
 
     One batch after the other, for two at once can wait for each other for ever on a CPU: each calls
     the threads that the others hold (LAPACK in jaxlib 0.10.2). A barrier does not part them, since
-    XLA drops it before it runs the program; a sum with what is 0 for any number it keeps.
+    XLA drops it before it runs the program; a sum with what is 0 for any number it keeps. A matrix
+    alone calls no threads.
 
     Args:
-        function: takes matrices with a leading axis, and returns as many.
+        function: takes matrices with any leading axes, and returns as many.
         matrices: square or not.
         after: arrays of decompositions that must be done before.
+        alone: large matrices go alone on a CPU, also those of a population: eigenvalues gain by a
+            batch, a basis does not.
     """
     results: list[Any] = [None] * len(matrices)
+    by_itself = jax.custom_batching.sequential_vmap(function)
     last = jax.tree.leaves(after)
-    for members in _alike([matrices], lambda first: False):
+    for members in _alike([matrices], lambda first: alone and _large(first)):
+        first = matrices[members[0]]
+        if alone and _large(first):
+            results[members[0]] = by_itself(first)
+            continue
         batch = jnp.stack([matrices[i] for i in members])
         if last:
-            first = jnp.ravel(last[-1])[0]
-            batch += (jnp.isnan(first) & (first < 0)).astype(batch.dtype)
+            number = jnp.ravel(last[-1])[0]
+            batch += (jnp.isnan(number) & (number < 0)).astype(batch.dtype)
         last = [function(batch)]
         for k, i in enumerate(members):
             results[i] = last[0][k]
     return results
+
+
+def _large(x: jax.Array) -> bool:
+    return jax.default_backend() == "cpu" and x.size > SMALL
 
 
 def _alike(

@@ -88,8 +88,9 @@ def next_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
         return jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds"), order
 
     turned = by_shape(step, grams, old)
-    rows = decomposed(lambda rows: jnp.linalg.qr(rows.mT)[0].mT, [rows for rows, _ in turned])
-    return [(basis, order) for basis, (_, order) in zip(rows, turned, strict=True)]
+    rows = [rows for rows, _ in turned]
+    bases = decomposed(lambda rows: jnp.linalg.qr(rows.mT)[0].mT, rows, alone=True)
+    return [(basis, order) for basis, (_, order) in zip(bases, turned, strict=True)]
 
 
 class SOAP(Optimizer):

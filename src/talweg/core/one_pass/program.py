@@ -79,6 +79,8 @@ _JOINED = {
 # makes slow code.
 _REDUCTIONS = {"reduce_sum", "reduce_max", "reduce_min", "reduce_prod", "reduce_and", "reduce_or"}
 _SIMPLE = {"add", "sub", "mul", "neg", "square", "integer_pow", "abs", "convert_element_type"}
+# What stands between these is XLA's, which does several at once: a loop would wait for all.
+_PRODUCTS = {"dot_general", "conv_general_dilated"}
 
 
 @dataclass(eq=False)
@@ -425,4 +427,10 @@ def groups_of(equations: Sequence[Equation], outputs: Sequence[Value]) -> list[G
             written.update(group.outputs)
         left = [value for value in left if value not in written]
     in_memory = {*needed, *outputs}
-    return [group for group in found if group.saves(in_memory)]
+    products = [e for e in equations if e.primitive.name in _PRODUCTS]
+    between = {v for e in products for v in (*e.inputs, *e.outputs)}
+    return [
+        group
+        for group in found
+        if between.isdisjoint((*group.arrays, *group.outputs)) and group.saves(in_memory)
+    ]
