@@ -99,38 +99,39 @@ def by_shape(function: Callable[..., Any], *columns: Sequence[jax.Array]) -> lis
 
 
 def decomposed(
-    function: Callable[[jax.Array], jax.Array], matrices: Sequence[jax.Array],
+    function: Callable[..., Any], *columns: Sequence[jax.Array],
     after: Any = (), alone: bool = False,
-) -> list[jax.Array]:  # fmt: skip
-    """`function`, a decomposition, of each matrix: those of one shape in one batch.
+) -> list[Any]:  # fmt: skip
+    """`by_shape` for a `function` that decomposes matrices, in LAPACK: in batches of one shape.
 
     One batch after the other, for two at once can wait for each other for ever on a CPU: each calls
-    the threads that the others hold (LAPACK in jaxlib 0.10.2). A barrier does not part them, since
-    XLA drops it before it runs the program; a sum with what is 0 for any number it keeps. A matrix
-    alone calls no threads.
+    the threads that the others hold (jaxlib 0.10.2). A barrier does not part them, since XLA drops
+    it before it runs the program; a sum with what is 0 for any number it keeps. A matrix alone
+    calls no threads.
 
     Args:
-        function: takes matrices with any leading axes, and returns as many.
-        matrices: square or not.
-        after: arrays of decompositions that must be done before.
+        function: takes arrays with any leading axes; returns such an array, or a tuple.
+        columns: parallel lists of arrays.
+        after: what earlier decompositions made.
         alone: large matrices go alone on a CPU, also those of a population: eigenvalues gain by a
             batch, a basis does not.
     """
-    results: list[Any] = [None] * len(matrices)
+    results: list[Any] = [None] * len(columns[0])
     by_itself = jax.custom_batching.sequential_vmap(function)
     last = jax.tree.leaves(after)
-    for members in _alike([matrices], lambda first: alone and _large(first)):
-        first = matrices[members[0]]
-        if alone and _large(first):
-            results[members[0]] = by_itself(first)
+    for members in _alike(columns, lambda first: alone and _large(first)):
+        rows = [[column[i] for i in members] for column in columns]
+        if alone and _large(rows[0][0]):
+            results[members[0]] = by_itself(*(row[0] for row in rows))
             continue
-        batch = jnp.stack([matrices[i] for i in members])
+        first, *others = (jnp.stack(row) for row in rows)
         if last:
             number = jnp.ravel(last[-1])[0]
-            batch += (jnp.isnan(number) & (number < 0)).astype(batch.dtype)
-        last = [function(batch)]
+            first += (jnp.isnan(number) & (number < 0)).astype(first.dtype)
+        together = function(first, *others)
+        last = jax.tree.leaves(together)[:1]
         for k, i in enumerate(members):
-            results[i] = last[0][k]
+            results[i] = jax.tree.map(lambda array, k=k: array[k], together)
     return results
 
 

@@ -23,7 +23,7 @@ import jax.numpy as jnp
 from talweg.core.hyperparameters import hyper, static
 from talweg.optimizers.base import Optimizer
 from talweg.optimizers.conditions import when_due
-from talweg.optimizers.matrices import AXES, axes_of, by_shape, decomposed, gram, times, written_out
+from talweg.optimizers.matrices import AXES, axes_of, decomposed, gram, times, written_out
 
 
 class Slots(NamedTuple):
@@ -85,12 +85,10 @@ def next_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
         product = jnp.matmul(rows, gram, precision=jax.lax.Precision.HIGHEST)
         order = jnp.argsort(-jnp.sum(rows * product, axis=-1), axis=-1)
         index = order[..., None]
-        return jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds"), order
+        rows = jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds")
+        return jnp.linalg.qr(rows.mT)[0].mT, order
 
-    turned = by_shape(step, grams, old)
-    rows = [rows for rows, _ in turned]
-    bases = decomposed(lambda rows: jnp.linalg.qr(rows.mT)[0].mT, rows, alone=True)
-    return [(basis, order) for basis, (_, order) in zip(bases, turned, strict=True)]
+    return decomposed(step, grams, old, alone=True)
 
 
 class SOAP(Optimizer):
