@@ -60,9 +60,10 @@ def test_file_runs_in_a_process_without_talweg(tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
     expected = model.predict(data, verbose=0)
     for rows in (1, 4):
-        got = np.load(tmp_path / f"out{rows}.npz")
-        assert set(got.files) == {"label", "score"}
-        for name in got.files:
+        with np.load(tmp_path / f"out{rows}.npz") as file:
+            got = dict(file)
+        assert set(got) == {"label", "score"}
+        for name in got:
             np.testing.assert_allclose(got[name], expected[name][:rows], rtol=1e-5, atol=1e-6)
 
 

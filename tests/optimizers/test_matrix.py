@@ -52,7 +52,8 @@ def run_case(name):
 @pytest.mark.sampled(count=5)
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one_of_pytorch_optimizer(name):
-    recorded = np.load(FOLDER / "matrix.npz")[name]
+    with np.load(FOLDER / "matrix.npz") as file:
+        recorded = file[name]
     np.testing.assert_allclose(run_case(name), recorded, rtol=1e-5, atol=3e-6)
 
 

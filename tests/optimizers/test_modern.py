@@ -51,7 +51,8 @@ def rows(params):
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one(name):
     cls, options, *_ = CASES[name]
-    recorded = np.load(FOLDER / "modern.npz")
+    with np.load(FOLDER / "modern.npz") as file:
+        recorded = dict(file)
     params, state = trajectory(getattr(optimizers, cls)(**options))
     np.testing.assert_allclose(rows(params), recorded[name], rtol=1e-5, atol=2e-6)
     if cls == "ASGD":
@@ -70,7 +71,8 @@ def test_goldens_are_those_of_the_cases():
 @pytest.mark.parametrize("name", CASES)
 def test_recorded_trajectory_is_the_one_of_now(name):
     pytest.importorskip(CASES[name][2])
-    recorded = np.load(FOLDER / "modern.npz")
+    with np.load(FOLDER / "modern.npz") as file:
+        recorded = dict(file)
     for key, value in make_modern.run_reference(name).items():
         np.testing.assert_allclose(value, recorded[key], rtol=1e-5, atol=2e-6)
 

@@ -83,7 +83,8 @@ def assert_equal(found, wanted):
 @pytest.mark.sampled(count=8)
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one(name):
-    assert_equal(run_talweg(name), np.load(FOLDER / "parameter_free.npz"))
+    with np.load(FOLDER / "parameter_free.npz") as wanted:
+        assert_equal(run_talweg(name), wanted)
 
 
 def test_goldens_are_those_of_the_cases():

@@ -30,7 +30,8 @@ def run_talweg(name):
 
 @pytest.mark.parametrize("name", CASES)
 def test_trajectory_equals_the_recorded_one_of_torch(name):
-    recorded = np.load(FOLDER / "torch.npz")[name]
+    with np.load(FOLDER / "torch.npz") as file:
+        recorded = file[name]
     np.testing.assert_allclose(run_talweg(name), recorded, rtol=1e-5, atol=2e-6)
 
 

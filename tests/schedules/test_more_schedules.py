@@ -171,7 +171,8 @@ def both(schedule):
 
 @pytest.mark.parametrize("name", TORCH)
 def test_equals_torch(name):
-    recorded = np.load(FOLDER / "schedules.npz")
+    with np.load(FOLDER / "schedules.npz") as file:
+        recorded = dict(file)
     assert set(recorded) == set(TORCH)
     for values in both(TORCH[name]):
         np.testing.assert_allclose(values, recorded[name], rtol=1e-5, atol=1e-8)
