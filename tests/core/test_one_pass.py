@@ -511,6 +511,19 @@ def test_the_environment_sets_it(value):
     assert made.stdout.strip() == str(wanted)
 
 
+def test_another_value_in_the_environment_is_refused():
+    environment = {**os.environ, "TALWEG_FUSED_UPDATES": "maybe"}
+    made = subprocess.run(
+        [sys.executable, "-c", "import talweg"], env=environment, capture_output=True, text=True
+    )
+    assert "TALWEG_FUSED_UPDATES must be 1 or 0, got 'maybe'" in made.stderr
+
+
+def test_half_a_quotation_names_no_compiler(switch, monkeypatch):
+    monkeypatch.setenv("CC", 'cc "-O2')
+    assert not one_pass.fused_updates()
+
+
 def test_a_word_is_no_answer():
     with pytest.raises(TypeError, match="set_fused_updates: value must be True or False"):
         set_fused_updates("False")  # pyright: ignore[reportArgumentType]

@@ -110,3 +110,10 @@ def test_a_rate_that_is_set_is_that_of_the_next_step():
     stayed, _ = update(grads, state._replace(hyper=still), grads)
     assert not np.allclose(moved["0"], grads["0"])
     np.testing.assert_array_equal(stayed["0"], grads["0"])
+
+
+def test_as_optax_leaves_its_step_to_xla():
+    transformation, weights = optimizers.Adam(0.1).as_optax(), params()
+    state = transformation.init(weights)
+    text = jax.jit(transformation.update).lower(weights, state, weights).as_text()
+    assert "talweg_one_pass" not in text

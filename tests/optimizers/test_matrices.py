@@ -46,7 +46,7 @@ def test_decompositions_come_in_the_order_of_their_matrices():
 
 def test_large_matrices_go_alone_also_those_of_a_population():
     def bases(matrices):
-        return decomposed(lambda a: jnp.linalg.qr(a)[0], matrices, alone=True)
+        return decomposed(lambda a: jnp.linalg.qr(a)[0], matrices)
 
     matrices = [*np.random.default_rng(0).normal(size=(3, 200, 200)).astype("float32")]
     population = [np.stack([matrix, -matrix]) for matrix in matrices]
@@ -63,17 +63,22 @@ def test_large_matrices_go_alone_also_those_of_a_population():
 
 def test_what_is_no_number_stays_where_it_is():
     matrices = [jnp.full((2, 2), jnp.nan), jnp.eye(3)]
-    bad, good = decomposed(lambda a: jnp.linalg.qr(a)[0], matrices)
+    bad, good = decomposed(lambda a: jnp.linalg.qr(a)[0], matrices, always=True)
     assert np.isnan(bad).all()
     np.testing.assert_allclose(np.abs(good), np.eye(3))
 
 
 def test_no_decomposition_may_begin_before_the_last_one_is_done():
     matrices = [jnp.eye(n) for n in (3, 4, 5)]
-    compiled = jax.jit(lambda m: decomposed(lambda a: jnp.linalg.qr(a)[0], m)).lower(matrices)
-    lines = compiled.compile().as_text().splitlines()
-    begun = [line for line in lines if "fusion(%m_1" in line or "fusion(%m_2" in line]
-    assert ["householder_product" in line for line in begun] == [True, True]
+
+    def bases(matrices):
+        return decomposed(lambda a: jnp.linalg.qr(a)[0], matrices, always=True)
+
+    lines = jax.jit(bases).lower(matrices).compile().as_text().splitlines()
+    for name in ("%matrices_1_", "%matrices_2_"):
+        readers = [line for line in lines if name in line and " fusion(" in line]
+        assert readers
+        assert all("householder_product" in line for line in readers)
 
 
 def test_rows_of_one_shape_go_through_a_function_together():

@@ -149,7 +149,7 @@ class Functional(Hyperparameters):
                     new[i], kept[i] = p, s
             return new, kept
 
-        if one_pass.at_work():
+        if one_pass.at_work():  # a loop sees by itself what is frozen, and does all parts at once
             return *by_part(params, slots), shared
         # All at once where nothing is frozen, for a condition for each part takes a fifth longer.
         # Choosing number by number makes XLA keep copies of both; and it copies unless what stands

@@ -80,15 +80,24 @@ def written_out(x: jax.Array) -> jax.Array:
     return jax.lax.optimization_barrier(x) if jax.default_backend() == "cpu" else x
 
 
-def by_shape(function: Callable[..., Any], *columns: Sequence[jax.Array]) -> list[Any]:
-    """`function` of each row of the columns; small rows of one shape go through it in one batch.
+def by_shape(
+    function: Callable[..., Any], *columns: Sequence[jax.Array], always: bool = False
+) -> list[Any]:
+    """`function` of each row of the columns; rows of one shape go through it in one batch.
 
     Args:
         function: takes arrays with any leading axes; returns such an array, or a tuple.
         columns: parallel lists of arrays.
+        always: batch large matrices on a CPU, too: eigenvalues gain by it, products do not.
     """
+    alone = not always and jax.default_backend() == "cpu"
+    groups: dict[Any, list[int]] = {}
+    for i, row in enumerate(zip(*columns, strict=True)):
+        own = i if alone and row[0].size > SMALL else None
+        key = (own, *((array.shape, array.dtype) for array in row))
+        groups.setdefault(key, []).append(i)
     results: list[Any] = [None] * len(columns[0])
-    for members in _alike(columns, _large):
+    for members in groups.values():
         if len(members) == 1:
             results[members[0]] = function(*(column[members[0]] for column in columns))
             continue
@@ -100,51 +109,33 @@ def by_shape(function: Callable[..., Any], *columns: Sequence[jax.Array]) -> lis
 
 def decomposed(
     function: Callable[..., Any], *columns: Sequence[jax.Array],
-    after: Any = (), alone: bool = False,
+    after: Any = (), always: bool = False,
 ) -> list[Any]:  # fmt: skip
-    """`by_shape` for a `function` that decomposes matrices, in LAPACK: in batches of one shape.
+    """`by_shape` for a `function` that decomposes matrices, in LAPACK: batches take turns.
 
-    One batch after the other, for two at once can wait for each other for ever on a CPU: each calls
-    the threads that the others hold (jaxlib 0.10.2). A barrier does not part them, since XLA drops
-    it before it runs the program; a sum with what is 0 for any number it keeps. A matrix alone
-    calls no threads.
+    Two batches at once can wait for each other for ever on a CPU: each calls the threads that the
+    other holds (jaxlib 0.10.2). A barrier does not part them, since XLA drops it before it runs the
+    program; a sum with what is 0 for any number it keeps. A matrix alone calls no threads and waits
+    for nobody; those of a population go one by one.
 
     Args:
         function: takes arrays with any leading axes; returns such an array, or a tuple.
-        columns: parallel lists of arrays.
+        columns: parallel lists of arrays, those of the first matrices.
         after: what earlier decompositions made.
-        alone: large matrices go alone on a CPU, also those of a population: eigenvalues gain by a
-            batch, a basis does not.
+        always: as in `by_shape`; single matrices then take their turn as well.
     """
-    results: list[Any] = [None] * len(columns[0])
     by_itself = jax.custom_batching.sequential_vmap(function)
     last = jax.tree.leaves(after)
-    for members in _alike(columns, lambda first: alone and _large(first)):
-        rows = [[column[i] for i in members] for column in columns]
-        if alone and _large(rows[0][0]):
-            results[members[0]] = by_itself(*(row[0] for row in rows))
-            continue
-        first, *others = (jnp.stack(row) for row in rows)
+
+    def in_turn(first: jax.Array, *others: jax.Array) -> Any:
+        nonlocal last
+        if first.ndim == 2 and not always:
+            return by_itself(first, *others)
         if last:
             number = jnp.ravel(last[-1])[0]
             first += (jnp.isnan(number) & (number < 0)).astype(first.dtype)
-        together = function(first, *others)
-        last = jax.tree.leaves(together)[:1]
-        for k, i in enumerate(members):
-            results[i] = jax.tree.map(lambda array, k=k: array[k], together)
-    return results
+        made = function(first, *others)
+        last = jax.tree.leaves(made)[:1]
+        return made
 
-
-def _large(x: jax.Array) -> bool:
-    return jax.default_backend() == "cpu" and x.size > SMALL
-
-
-def _alike(
-    columns: Sequence[Sequence[jax.Array]], alone: Callable[[jax.Array], bool]
-) -> list[list[int]]:
-    """The rows of the columns whose arrays have equal shapes; `alone` says who goes alone."""
-    groups: dict[Any, list[int]] = {}
-    for i, row in enumerate(zip(*columns, strict=True)):
-        key = (i if alone(row[0]) else None, *((array.shape, array.dtype) for array in row))
-        groups.setdefault(key, []).append(i)
-    return list(groups.values())
+    return by_shape(in_turn, *columns, always=always)

@@ -244,7 +244,7 @@ def _roots(grams: Sequence[Sequence[Any]], h: Any, t: Any) -> list[list[Any]]:
         def roots_of(a: Any, k: int = order) -> Any:
             return inverse_root(a / bias, 2 * k, h.epsilon)
 
-        found = iter(decomposed(roots_of, flat, after=result))
+        found = iter(decomposed(roots_of, flat, after=result, always=True))
         stacked = iter(
             jnp.stack([next(found) for _ in range(math.prod(shape[:-2]))]).reshape(shape)
             for shape in shapes

@@ -70,7 +70,7 @@ Bases = list[tuple[jax.Array, jax.Array]]
 
 def first_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
     """For each gram its eigenvectors as rows, the largest eigenvalue first; in their order."""
-    found = decomposed(lambda gram: jnp.linalg.eigh(gram)[1].mT, grams)
+    found = decomposed(lambda gram: jnp.linalg.eigh(gram)[1].mT, grams, always=True)
     return [(jnp.flip(rows, 0), jnp.arange(len(rows))) for rows in found]
 
 
@@ -88,7 +88,7 @@ def next_bases(grams: Sequence[jax.Array], old: Sequence[jax.Array]) -> Bases:
         rows = jnp.take_along_axis(product, index, axis=-2, mode="promise_in_bounds")
         return jnp.linalg.qr(rows.mT)[0].mT, order
 
-    return decomposed(step, grams, old, alone=True)
+    return decomposed(step, grams, old)
 
 
 class SOAP(Optimizer):

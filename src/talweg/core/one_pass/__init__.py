@@ -28,7 +28,8 @@ from jax.extend.core import ClosedJaxpr
 from talweg.core import errors
 from talweg.core.compilation import runs_on_cpu
 from talweg.core.one_pass import loop
-from talweg.core.one_pass.program import Equation, Group, Value, behind, flat, groups_of
+from talweg.core.one_pass.groups import Group, groups_of
+from talweg.core.one_pass.program import Equation, Value, behind, flat
 
 # As many numbers are worth a loop: the compiler's tenth of a second comes back within about a
 # thousand steps.
@@ -55,7 +56,7 @@ def set_fused_updates(value: bool) -> None:
     """Have optimizers update large arrays on a CPU in one pass over memory, or leave it to XLA.
 
     It counts for models of a quarter of a million weights and more: Adam takes 32 ms for 50 million
-    weights in place of 52, Lion 26 in place of 100. Accelerators do so by themselves; with several
+    weights in place of 52, Lion 26 in place of 96. Accelerators do so by themselves; with several
     devices it has no effect. The numbers agree with XLA's to rounding. What is compiled already
     stays as it is, so set it before the first step.
 
@@ -283,5 +284,7 @@ match os.environ.get("TALWEG_FUSED_UPDATES", "").lower():
         set_fused_updates(True)
     case "0" | "off" | "false" | "no":
         set_fused_updates(False)
-    case _:
+    case "":
         pass
+    case other:
+        raise errors.invalid("talweg", "TALWEG_FUSED_UPDATES", "1 or 0", other)

@@ -22,7 +22,8 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from talweg.core.one_pass.program import TYPES, Group, Value
+from talweg.core.one_pass.groups import Group
+from talweg.core.one_pass.program import TYPES, Value
 
 _FLAGS = (
     "-std=c11", "-O3", "-march=native", "-fopenmp-simd", "-fno-math-errno", "-fno-trapping-math",
@@ -143,7 +144,11 @@ def registered(numbers: str) -> str:
 
 
 def _command() -> list[str]:
-    return shlex.split(os.environ.get("CC", "")) or ["cc"]
+    given = os.environ.get("CC", "")
+    try:
+        return shlex.split(given) or ["cc"]
+    except ValueError:  # a quotation without an end: it names no program
+        return [given]
 
 
 _alone = threading.Lock()
